@@ -1,0 +1,90 @@
+"""Source time, and the words every layer shares."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from support.builders import model
+
+from syncer import domain
+from syncer.domain import (
+    EPOCH,
+    Lane,
+    Millis,
+    SortKey,
+    Unusable,
+    format_millis,
+    key_time,
+    known_id,
+    to_datetime,
+    to_millis,
+)
+
+AT_MS = 1_787_331_459_268
+AT = datetime(2026, 8, 21, 16, 57, 39, 268_000, tzinfo=UTC)
+
+
+def test_source_time_is_exact_to_the_millisecond_both_ways() -> None:
+    assert to_datetime(AT_MS) == AT
+    assert to_millis(AT) == AT_MS
+
+
+def test_finer_digits_are_cut_off_and_never_rounded_up() -> None:
+    """Too old is safe; a rounded-up time would skip a millisecond."""
+    assert to_millis(AT + timedelta(microseconds=999)) == AT_MS
+    assert to_millis(EPOCH - timedelta(microseconds=1)) == -1
+
+
+def test_any_aware_datetime_is_understood() -> None:
+    assert to_millis(AT.astimezone(timezone(timedelta(hours=2)))) == AT_MS
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "text"),
+    [
+        (AT_MS, "2026-08-21T16:57:39.268Z"),
+        (AT_MS - 268, "2026-08-21T16:57:39.000Z"),
+        (0, "1970-01-01T00:00:00.000Z"),
+    ],
+)
+def test_times_are_written_as_the_api_writes_them(at_ms: int, text: str) -> None:
+    assert format_millis(at_ms) == text
+
+
+def test_an_entry_is_told_apart_by_its_id_or_else_by_its_key() -> None:
+    assert known_id(model("m1")) == "m1"
+    assert known_id(Unusable("sha256:00", "no id", b"")) == "sha256:00"
+
+
+def test_an_entrys_time_depends_on_the_order_that_is_asked() -> None:
+    entry = dataclasses.replace(model("m1", 5), updated_ms=Millis(7))
+
+    assert key_time(entry, SortKey.CREATED) == 5
+    assert key_time(entry, SortKey.UPDATED) == 7
+    assert key_time(Unusable("x", "no dates", b""), SortKey.UPDATED) is None
+
+
+def test_polls_go_first_and_backfills_last() -> None:
+    assert sorted(Lane) == [
+        Lane.POLL,
+        Lane.DELETED_FEED,
+        Lane.SWEEP,
+        Lane.VERIFY,
+        Lane.BACKFILL,
+    ]
+
+
+def test_nothing_that_travels_between_layers_can_be_changed() -> None:
+    values = [
+        each
+        for _, each in inspect.getmembers(domain, inspect.isclass)
+        if dataclasses.is_dataclass(each) and each.__module__ == domain.__name__
+    ]
+
+    assert values
+    for each in values:
+        assert each.__dataclass_params__.frozen, each.__name__  # type: ignore[attr-defined]
+        assert not hasattr(each, "__dict__") or "__slots__" in vars(each), each.__name__
