@@ -1,0 +1,49 @@
+"""
+The catalogue of what the program says.
+
+Owns the names of events. Never says anything itself.
+Kind: pure.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+LIBRARY_REPORTED: Final = "library_reported"
+"""The event of a line that aiohttp, asyncpg or asyncio wrote through the standard library."""
+
+
+class Event(enum.StrEnum):
+    """Everything a log line can be about: past tense, ``noun_verb``; facts are keys with units."""
+
+    CATALOG_RETIRED = "catalog_retired"
+    CONFIG_NOTICED = "config_noticed"
+    CONFIG_REJECTED = "config_rejected"
+    CONFIG_RELOADED = "config_reloaded"
+    CYCLE_FAILED = "cycle_failed"
+    CYCLE_FINISHED = "cycle_finished"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    DATE_DOUBTED = "date_doubted"
+    DRIFT_NOTICED = "drift_noticed"
+    EMBEDDED_AWAITED = "embedded_awaited"
+    EMBEDDED_STARTED = "embedded_started"
+    LEASE_ACQUIRED = "lease_acquired"
+    LEASE_LOST = "lease_lost"
+    LEASE_RELEASED = "lease_released"
+    MIGRATION_APPLIED = "migration_applied"
+    MODEL_QUARANTINED = "model_quarantined"
+    PAGE_COMMITTED = "page_committed"
+    PAGE_SIZE_HALVED = "page_size_halved"
+    PARTITION_DROPPED = "partition_dropped"
+    PARTITION_FAILED = "partition_failed"
+    PARTITION_FINISHED = "partition_finished"
+    PARTITION_STARTED = "partition_started"
+    PROGRESS_REPORTED = "progress_reported"
+    RETRY_SCHEDULED = "retry_scheduled"
+    SCOPE_CHANGED = "scope_changed"
+    SHUTDOWN_FINISHED = "shutdown_finished"
+    SHUTDOWN_REQUESTED = "shutdown_requested"
+    SOURCE_THROTTLED = "source_throttled"
+    STANDBY_STARTED = "standby_started"
+    WALK_CHOSEN = "walk_chosen"
