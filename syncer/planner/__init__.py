@@ -1,0 +1,1 @@
+"""What to ask next: walks, cuts and choices. Pure: no waiting, no clock, no logging."""
