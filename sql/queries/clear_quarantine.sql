@@ -1,0 +1,4 @@
+-- Models that have become readable leave the quarantine.
+-- $1 catalog text · $2 ids text[] of usable models
+DELETE FROM syncer.quarantine
+WHERE catalog = $1 AND key = ANY ($2::text[])

@@ -1,0 +1,7 @@
+-- What is known of one catalog.
+-- $1 catalog text · $2 scope jsonb, to compare
+SELECT
+    scope = $2::jsonb AS scope_holds, pin, backfilled_at, watermark, settled_from, head, last_complete_at,
+    retired_at IS NOT NULL AS retired
+FROM syncer.catalog
+WHERE catalog = $1

@@ -1,0 +1,5 @@
+-- Why a partition stopped; its checkpoint stays where it is.
+-- $1 cycle_id bigint · $2 partition text · $3 message text · $4 hint text
+UPDATE syncer.checkpoint
+SET last_error_at = clock_timestamp(), last_error_message = $3, last_error_hint = $4
+WHERE cycle_id = $1 AND partition = $2

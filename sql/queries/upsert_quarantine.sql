@@ -1,0 +1,13 @@
+-- Keep one unusable model; a record that did not change is not written again.
+-- $1 catalog text · $2 key text · $3 reason text · $4 raw bytea, redacted · $5 digest of raw bytea
+INSERT INTO syncer.quarantine AS q (catalog, key, reason, raw, raw_hash)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (catalog, key) DO UPDATE
+SET
+    reason = excluded.reason,
+    raw = excluded.raw,
+    raw_hash = excluded.raw_hash,
+    dismissed = false,
+    changed_at = now()
+WHERE q.raw_hash <> excluded.raw_hash
+RETURNING key

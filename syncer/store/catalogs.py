@@ -1,0 +1,164 @@
+"""
+The row of each catalog: its scope, its pin, what it has proven, and what went wrong last.
+
+Owns ``syncer.catalog`` outside the page transaction. Never decides what a changed scope means.
+Invariant: every write is fenced by the catalog's lease, but for registering one that is new and
+retiring one that is gone from the configuration.
+Kind: edge (asyncpg).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import msgspec
+
+from syncer.domain import CycleKind, Millis, Scope, to_millis
+from syncer.errors import SyncerError
+from syncer.store.lease import Lease, fence
+from syncer.store.pool import Connection, Pool, translate
+from syncer.store.queries import Queries
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogState:
+    """What the database knows of a catalog."""
+
+    scope_holds: bool
+    """Whether the stored progress was made under the scope that is configured now."""
+    pin: str | None
+    backfilled_at: datetime | None
+    watermark_ms: Millis | None
+    settled_from_ms: Millis | None
+    head_ms: Millis | None
+    last_complete_at: datetime | None
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogStore:
+    """Reads and writes catalog rows."""
+
+    pool: Pool
+    queries: Queries
+
+    async def register(self, catalog: str, scope: Scope) -> CatalogState:
+        """Read a catalog's row, making it if it is not there."""
+        wanted = scope_json(scope)
+        with translate():
+            async with self.pool.acquire() as connection:
+                record = await connection.fetchrow(self.queries["read_catalog"], catalog, wanted)
+                if record is None:
+                    await connection.execute(self.queries["register_catalog"], catalog, wanted)
+                    record = await connection.fetchrow(
+                        self.queries["read_catalog"], catalog, wanted
+                    )
+                if record is None:
+                    raise SyncerError(f"the row of catalog {catalog} vanished while it was made")
+                return CatalogState(
+                    scope_holds=record["scope_holds"],
+                    pin=record["pin"],
+                    backfilled_at=record["backfilled_at"],
+                    watermark_ms=_millis(record["watermark"]),
+                    settled_from_ms=_millis(record["settled_from"]),
+                    head_ms=_millis(record["head"]),
+                    last_complete_at=record["last_complete_at"],
+                    retired=record["retired"],
+                )
+
+    async def reset(self, lease: Lease, scope: Scope, *, pin: str | None) -> None:
+        """Forget how far a catalog has come; keep its rows. It will be filled again."""
+        with translate():
+            async with self.pool.acquire() as connection, connection.transaction():
+                await fence(connection, lease, self.queries)
+                await connection.execute(self.queries["abandon_cycles"], lease.catalog)
+                await connection.execute(
+                    self.queries["reset_catalog"], lease.catalog, scope_json(scope), pin
+                )
+
+    async def pin(self, lease: Lease, pin: str) -> None:
+        """Remember what the catalog is filled from; a pin that stands is kept."""
+        await self._write(lease, "pin_catalog", lease.catalog, pin)
+
+    async def restore(self, lease: Lease) -> None:
+        """A retired catalog is configured again."""
+        await self._write(lease, "restore_catalog", lease.catalog)
+
+    async def record_error(
+        self,
+        lease: Lease,
+        error: SyncerError,
+        *,
+        kind: CycleKind,
+        outcome: str,
+        started_at: datetime,
+        blocked: bool,
+    ) -> None:
+        """Say in ``status`` why the last cycle did not complete."""
+        await self._write(
+            lease,
+            "record_catalog_error",
+            lease.catalog,
+            kind,
+            outcome,
+            started_at,
+            error.message,
+            error.hint,
+            blocked,
+        )
+
+    async def retire_others(self, configured: Iterable[str]) -> tuple[str, ...]:
+        """Retire catalogs that are gone from the configuration; returns those that just were."""
+        with translate():
+            async with self.pool.acquire() as connection:
+                records = await connection.fetch(self.queries["retire_catalogs"], list(configured))
+                return tuple(record["catalog"] for record in records)
+
+    async def read_facts(self, catalog: str) -> tuple[dict[str, int], dict[str, int]]:
+        """Live models by type and by tag; ``""`` counts models without a type."""
+        with translate():
+            async with self.pool.acquire() as connection:
+                return await read_facts(connection, self.queries, catalog)
+
+    async def _write(self, lease: Lease, query: str, *values: object) -> None:
+        with translate():
+            async with self.pool.acquire() as connection, connection.transaction():
+                await fence(connection, lease, self.queries)
+                await connection.execute(self.queries[query], *values)
+
+
+async def read_facts(
+    connection: Connection, queries: Queries, catalog: str
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Live models by type and by tag; ``""`` counts models without a type."""
+    with translate():
+        types = await connection.fetch(queries["read_facts_types"], catalog)
+        tags = await connection.fetch(queries["read_facts_tags"], catalog)
+    return (
+        {record["type"]: record["models"] for record in types},
+        {record["tag"]: record["models"] for record in tags},
+    )
+
+
+async def count_open_quarantine(
+    connection: Connection, queries: Queries, catalogs: Iterable[str]
+) -> int:
+    """Quarantined models of these catalogs that nobody dismissed."""
+    with translate():
+        return int(await connection.fetchval(queries["count_quarantine"], list(catalogs)))
+
+
+def scope_json(scope: Scope) -> bytes:
+    """The scope as stored and compared: names sorted, so that their order does not matter."""
+    values = asdict(scope)
+    # Whether URLs name the originals changes no model, only links that are volatile anyway.
+    values.pop("original_assets")
+    for name in ("types", "tags", "collection_ids"):
+        values[name] = sorted(set(values[name]))
+    return msgspec.json.encode(values, order="sorted")
+
+
+def _millis(at: datetime | None) -> Millis | None:
+    return None if at is None else to_millis(at)
