@@ -1,0 +1,231 @@
+"""
+Crawl one partition: fetch a page, hand it over, fetch the next one meanwhile.
+
+Owns the order of fetch and commit within a partition. Never decides what a page means (planner),
+whether a request is worth a retry (api) or what is written (store).
+Invariant: pages are committed in the order in which they were asked; at most one page is being
+fetched while one is being committed; a checkpoint is derived from the page it is committed with.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from syncer.domain import Checkpoint, Lane, Page, PartitionPhase, Question, Scope, SentOrder
+from syncer.errors import PageTooLarge, SyncerError
+from syncer.planner.walk import Reading, advance, next_question
+
+
+class PageSource(Protocol):
+    """Where pages come from."""
+
+    async def fetch_page(
+        self,
+        scope: Scope,
+        question: Question,
+        *,
+        lane: Lane,
+        next_sent_order: Callable[[], SentOrder],
+    ) -> Page:
+        """One answer, retried as its errors deserve."""
+        ...
+
+
+class StopSignal:
+    """Asks work to end between two pages, and says why."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._children: weakref.WeakSet[StopSignal] = weakref.WeakSet()
+        self.reason: SyncerError | None = None
+
+    def child(self) -> StopSignal:
+        """A signal for a part of the work: follows this one, but not the other way round."""
+        child = StopSignal()
+        self._children.add(child)
+        if self.reason is not None:
+            child.set(self.reason)
+        return child
+
+    def set(self, reason: SyncerError) -> None:
+        """The first reason stands."""
+        if self.reason is None:
+            self.reason = reason
+            self._event.set()
+            for child in self._children:
+                child.set(reason)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Until somebody asks to stop. Cancel-safe."""
+        await self._event.wait()
+
+    def check(self) -> None:
+        """Raise the reason to stop, if there is one."""
+        if self.reason is not None:
+            raise self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """One page on its way to the store, with the checkpoints before and after it."""
+
+    page: Page
+    before: Checkpoint
+    after: Checkpoint
+    cut_off: tuple[Checkpoint, ...] = ()
+    """Parts that were cut off this partition at this page, to be begun with its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """How the questions of one catalog are asked."""
+
+    source: PageSource
+    scope: Scope
+    lane: Lane
+    page_size: int
+    next_sent_order: Callable[[], SentOrder]
+    on_page_halved: Callable[[int], None]
+    """Told the new page size after an answer was too large."""
+
+    async def fetch(self, checkpoint: Checkpoint, reading: Reading) -> Fetched:
+        """Ask what comes next; a page too large for us is asked again in halves, down to 1.
+
+        Raises:
+            PageTooLarge: even one model is over the cap.
+            SyncerError: as the source decides.
+        """
+        size = self.page_size
+        while True:
+            question = next_question(
+                checkpoint.partition.walk,
+                reading,
+                page_size=size,
+                type_=checkpoint.partition.type,
+                tag=checkpoint.partition.tag,
+            )
+            try:
+                page = await self.source.fetch_page(
+                    self.scope, question, lane=self.lane, next_sent_order=self.next_sent_order
+                )
+            except PageTooLarge:
+                if size == 1:
+                    raise
+                size //= 2
+                self.on_page_halved(size)
+                # A token speaks of pages of the old size.
+                reading = Reading()
+            else:
+                return Fetched(page, reading, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page and what it answered."""
+
+    page: Page
+    reading: Reading
+    """Where the token chain stood when the page was asked."""
+    page_size: int
+
+
+CutRule = Callable[[Stride], Stride]
+"""May shorten ``after`` and fill ``cut_off``; looks at who is idle."""
+
+Commit = Callable[[Stride], Awaitable[None]]
+
+
+async def crawl_partition(
+    checkpoint: Checkpoint,
+    *,
+    fetcher: Fetcher,
+    commit: Commit,
+    cut: CutRule,
+    stop: StopSignal,
+    first: Fetched | None = None,
+) -> None:
+    """Walk a partition from its checkpoint to its end, committing every page.
+
+    ``first`` is the answer to the checkpoint's next question, when it was asked already.
+
+    Raises:
+        SyncerError: the source's, the store's, or the reason to stop; pages committed before
+            that stay.
+    Cancel-safe: yes; an unfinished commit has an unknown outcome and is found out on resume.
+    """
+    error: SyncerError | None = None
+    async with asyncio.TaskGroup() as group:
+        stopping = group.create_task(stop.wait(), name="stop")
+        fetching: asyncio.Task[Fetched | SyncerError] | None = None
+        fetched: Fetched | SyncerError | None = first
+        try:
+            while checkpoint.phase is not PartitionPhase.COMPLETE:
+                stop.check()
+                if fetched is None:
+                    fetching = fetching or _ask(group, fetcher, checkpoint, Reading())
+                    await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                    stop.check()
+                    fetched, fetching = fetching.result(), None
+                if isinstance(fetched, SyncerError):
+                    raise fetched
+                stride, reading = _stride(checkpoint, fetched)
+                stride = cut(stride)
+                if stride.after.phase is not PartitionPhase.COMPLETE:
+                    smaller = replace(fetcher, page_size=fetched.page_size)
+                    fetching = _ask(group, smaller, stride.after, reading)
+                fetched = None
+                await commit(stride)
+                checkpoint = stride.after
+        except SyncerError as caught:
+            error = caught
+        finally:
+            stopping.cancel()
+            if fetching is not None:
+                fetching.cancel()
+    if error is not None:
+        raise error
+
+
+def _ask(
+    group: asyncio.TaskGroup, fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading
+) -> asyncio.Task[Fetched | SyncerError]:
+    return group.create_task(
+        _fetch_or_error(fetcher, checkpoint, reading), name=f"fetch {checkpoint.partition.name}"
+    )
+
+
+async def _fetch_or_error(
+    fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading
+) -> Fetched | SyncerError:
+    """Errors as values: one that is raised in a task group would cancel the commit under way."""
+    try:
+        return await fetcher.fetch(checkpoint, reading)
+    except SyncerError as error:
+        return error
+
+
+def _stride(checkpoint: Checkpoint, fetched: Fetched) -> tuple[Stride, Reading]:
+    step = advance(checkpoint.partition.walk, fetched.reading, fetched.page)
+    newest = [entry.updated_ms for entry in fetched.page.entries if entry.updated_ms is not None]
+    if checkpoint.newest_ms is not None:
+        newest.append(checkpoint.newest_ms)
+    after = replace(
+        checkpoint,
+        partition=replace(checkpoint.partition, walk=step.walk),
+        phase=PartitionPhase.COMPLETE if step.walk.done else PartitionPhase.WALKING,
+        newest_ms=max(newest, default=None),
+        pages=checkpoint.pages + 1,
+        models=checkpoint.models + len(fetched.page.entries),
+        seq=checkpoint.seq + 1,
+    )
+    return Stride(fetched.page, before=checkpoint, after=after), step.reading

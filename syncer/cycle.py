@@ -1,0 +1,144 @@
+"""
+Run one stored cycle: share its partitions among workers, commit their pages.
+
+Owns the retry of a page's transaction and what becomes of a partition that stops. Never chooses
+what to walk.
+Invariant: a partition's end, good or bad, is recorded; a cycle is finished by the store alone.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from syncer.api.retry import retry_policy
+from syncer.context import CatalogContext
+from syncer.crawl import Fetched, Stride, crawl_partition
+from syncer.domain import Checkpoint, Cycle, Page
+from syncer.errors import ExitCode, SourceRejected, SyncerError, Verdict
+from syncer.outcome import Tally
+from syncer.store.pages import CommitResult
+from syncer.store.progress import Effect, MoveCheckpoint
+from syncer.store.rows import batch_from_page
+from syncer.work import WorkPool
+
+
+@dataclass(slots=True)
+class CycleRun:
+    """One cycle under way."""
+
+    context: CatalogContext
+    cycle: Cycle
+    tally: Tally
+    answers: dict[str, Fetched] = field(default_factory=dict)
+    """First answers that were asked before the cycle was stored, by partition."""
+
+    async def run(self, checkpoints: tuple[Checkpoint, ...]) -> Mapping[str, SyncerError]:
+        """Walk what is open; returns why partitions stopped, by name.
+
+        Cancel-safe: yes; every page is one transaction.
+        """
+        context = self.context
+        pool = WorkPool(
+            checkpoints,
+            horizon_ms=self.cycle.ceiling_ms or self.cycle.source_now_ms,
+            page_size=context.page_size,
+            stop=context.stop.child(),
+            observer=context.voice.partitions_changed,
+        )
+
+        async def crawl(checkpoint: Checkpoint) -> None:
+            await self._crawl(checkpoint, pool)
+
+        failures = await pool.run(crawl, workers=context.max_concurrency)
+        if not self.tally.finished and not pool.stop.is_set:
+            self.tally.finished = await context.pages.finish_cycle(
+                self.cycle, context.watermark_rule()
+            )
+        return failures
+
+    async def _crawl(self, checkpoint: Checkpoint, pool: WorkPool) -> None:
+        context, partition = self.context, checkpoint.partition
+        rule = context.watermark_rule()
+        counted = Tally()
+        context.voice.partition_started(partition.name)
+
+        async def commit(stride: Stride) -> None:
+            effect = MoveCheckpoint(self.cycle, stride.before, stride.after, stride.cut_off, rule)
+            await commit_page(context, partition.name, stride.page, effect, self.tally, counted)
+            await pool.add(stride.cut_off)
+
+        try:
+            await crawl_partition(
+                checkpoint,
+                fetcher=context.fetcher(self.cycle.kind),
+                commit=commit,
+                cut=pool.cut,
+                stop=pool.stop,
+                first=self.answers.pop(partition.name, None),
+            )
+        except SyncerError as error:
+            if not await self._is_dropped(checkpoint, error):
+                raise
+        else:
+            context.voice.partition_finished(
+                partition.name,
+                pages=counted.pages,
+                models=counted.models,
+                missed_by_filters=counted.inserted if partition.is_proof else None,
+            )
+
+    async def _is_dropped(self, checkpoint: Checkpoint, error: SyncerError) -> bool:
+        """Record why a partition stopped; true when the cycle is complete without it."""
+        context, partition = self.context, checkpoint.partition
+        if error.verdict is Verdict.STOP:
+            return False
+        filtered = partition.type is not None or partition.tag is not None
+        dropped = (
+            isinstance(error, SourceRejected) and filtered and not context.scope_names(partition)
+        )
+        context.voice.partition_failed(partition.name, error, dropped=dropped)
+        if dropped:
+            await context.pages.drop_partition(checkpoint, error)
+        elif error.exit_code is not ExitCode.LEASE_HELD:
+            await self._record(checkpoint, error)
+        return dropped
+
+    async def _record(self, checkpoint: Checkpoint, error: SyncerError) -> None:
+        """Keep the reason for ``status``; if the database is what failed, the log has it."""
+        try:
+            await self.context.pages.record_partition_error(checkpoint, error)
+        except SyncerError as unrecorded:
+            self.context.voice.database_trouble(unrecorded)
+
+
+async def commit_page(
+    context: CatalogContext, partition: str, page: Page, effect: Effect, *tallies: Tally
+) -> None:
+    """Store one page, again while the database is away, up to the retry deadline.
+
+    Raises:
+        StoreError, LeaseLost: as ``PageStore.commit_page``, when retrying does not help.
+    Cancel-safe: yes; the outcome of the last try is then unknown and found out on resume.
+    """
+    batch = batch_from_page(context.name, page)
+
+    def on_retry(*, error: SyncerError, delay_s: float, attempt: int) -> None:
+        # A page that could not be stored is not in hand any more.
+        context.stop.check()
+        context.voice.retry_scheduled(error=error, delay_s=delay_s, attempt=attempt)
+
+    policy = retry_policy(
+        deadline_s=context.retry_deadline_s,
+        clock=context.clock,
+        rng=context.rng,
+        on_retry=on_retry,
+    )
+    result: CommitResult = await policy(context.pages.commit_page, batch, effect)
+    for tally in tallies:
+        tally.add(len(page.entries), result)
+    context.observer.page_committed(context.name, result)
+    context.voice.page_committed(
+        partition, batch, result, models=len(page.entries), size_bytes=page.size_bytes
+    )

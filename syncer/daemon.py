@@ -1,0 +1,205 @@
+"""
+The daemon: follow every catalog until a signal says stop.
+
+Owns the loop of each catalog (lease, backfill, polls) and what is waited out. Never crawls by
+itself, never exits for something that time can mend.
+Invariant: a catalog is worked on only under its lease; without it this process stands by.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from syncer.config import CatalogSettings, Credentials, Settings
+from syncer.crawl import StopSignal
+from syncer.database import open_reader
+from syncer.domain import Clock
+from syncer.engine import Engine
+from syncer.errors import (
+    ConfigError,
+    LeaseHeld,
+    SchemaMismatch,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+    SyncerError,
+    Verdict,
+)
+from syncer.progress import Progress
+from syncer.runtime import Runtime, open_runtime
+from syncer.store.catalogs import CatalogStore
+from syncer.store.lease import Lease
+from syncer.telemetry import Event, logger
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 30.0
+WATCH_INTERVAL_S = 5.0
+"""Between two looks whether the embedded server still accepts connections."""
+
+Configuration = tuple[Settings, Credentials]
+
+
+class Reloaded(SyncerError):
+    """the configuration was read again"""
+
+    verdict = Verdict.STOP
+
+
+class ServerGone(SyncerError):
+    """the embedded PostgreSQL has ended; it is started again"""
+
+    verdict = Verdict.STOP
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Runs catalogs for ever; ``reload`` changes what it runs."""
+
+    configuration: Configuration
+    load: Callable[[], Configuration]
+    clock: Clock
+    rng: random.Random
+    progress: Progress
+    stop: StopSignal
+    _round: StopSignal = field(default_factory=StopSignal)
+
+    def reload(self) -> None:
+        """Read configuration and credentials again; after an invalid file the old ones stay."""
+        try:
+            self.configuration = self.load()
+        except ConfigError as error:
+            logger().error(Event.CONFIG_REJECTED, exc_info=error)
+            return
+        logger().info(Event.CONFIG_RELOADED)
+        self._round.set(Reloaded())
+
+    async def run(self) -> None:
+        """Until the stop signal; database and source may come and go.
+
+        Raises:
+            ConfigError, SchemaMismatch: what only an operator can mend.
+        """
+        while not self.stop.is_set:
+            self._round = self.stop.child()
+            await self._run_round(self._round)
+
+    async def _run_round(self, stop: StopSignal) -> None:
+        """One configuration, until it is replaced or the daemon stops."""
+        settings, credentials = self.configuration
+        wait_s = FIRST_WAIT_S
+        while not stop.is_set:
+            try:
+                async with open_runtime(
+                    settings,
+                    credentials,
+                    clock=self.clock,
+                    rng=self.rng,
+                    progress=self.progress,
+                    stop=stop,
+                ) as runtime:
+                    await _follow_all(runtime)
+            except (ConfigError, SchemaMismatch):
+                raise
+            except StoreError as error:
+                logger(wait_s=wait_s).warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+                await sleep_or_stop(self.clock, stop, wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+async def _follow_all(runtime: Runtime) -> None:
+    store = CatalogStore(runtime.pool, runtime.queries)
+    catalogs = runtime.settings.catalogs
+    for name in await store.retire_others([each.name for each in catalogs]):
+        logger(catalog=name).warning(
+            Event.CATALOG_RETIRED, hint="it is gone from the configuration; its rows stay"
+        )
+    async with asyncio.TaskGroup() as group:
+        companions = [
+            group.create_task(runtime.keeper.renew_forever(), name="renew leases"),
+            group.create_task(_watch_server(runtime), name="watch the embedded server"),
+        ]
+        async with asyncio.TaskGroup() as work:
+            for catalog in catalogs:
+                work.create_task(_follow(runtime, catalog), name=f"catalog {catalog.name}")
+        for companion in companions:
+            companion.cancel()
+
+
+async def _watch_server(runtime: Runtime) -> None:
+    """An embedded server that died is ours to start again: end the round, the next one does it."""
+    if runtime.database.embedded is None:
+        return
+    while True:
+        await runtime.clock.sleep(WATCH_INTERVAL_S)
+        try:
+            async with open_reader(runtime.settings, runtime.database.url):
+                pass
+        except StoreUnavailable as error:
+            logger().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+            runtime.stop.set(ServerGone())
+            return
+
+
+async def _follow(runtime: Runtime, catalog: CatalogSettings) -> None:
+    """Hold the lease, or stand by for it, and work whenever it is held."""
+    standing_by = False
+    while not runtime.stop.is_set:
+        try:
+            lease = await runtime.keeper.acquire(catalog.name)
+        except LeaseHeld as error:
+            if not standing_by:
+                logger(catalog=catalog.name).info(Event.STANDBY_STARTED, exc_info=error)
+            standing_by = True
+        except (StoreUnavailable, StoreConflict) as error:
+            logger(catalog=catalog.name).warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+        else:
+            standing_by = False
+            logger(catalog=catalog.name, epoch=lease.epoch).info(Event.LEASE_ACQUIRED)
+            await _work(runtime, catalog, lease)
+        await sleep_or_stop(runtime.clock, runtime.stop, runtime.settings.lease.ttl_s / 3)
+
+
+async def _work(runtime: Runtime, catalog: CatalogSettings, lease: Lease) -> None:
+    """Cycle after cycle, as long as the lease is ours."""
+    engine = Engine(runtime.renewed_context(catalog, lease))
+    while not runtime.stop.is_set and runtime.keeper.held.get(catalog.name) == lease:
+        began_s = runtime.clock.monotonic()
+        try:
+            await _cycle(engine)
+        except (ConfigError, SchemaMismatch):
+            raise
+        except SyncerError as error:
+            # Whatever it is, the next poll finds out whether it is over; status shows it.
+            logger(catalog=catalog.name).warning(Event.CYCLE_FAILED, exc_info=error)
+        spent_s = runtime.clock.monotonic() - began_s
+        await sleep_or_stop(
+            runtime.clock, engine.context.stop, max(0.0, catalog.poll_interval_s - spent_s)
+        )
+        if engine.context.stop.is_set:
+            return
+
+
+async def _cycle(engine: Engine) -> None:
+    state = await engine.prepare()
+    if state.backfilled_at is None:
+        outcome = await engine.backfill(state)
+        if not outcome.complete:
+            return
+        state = await engine.prepare()
+    await engine.follow(state)
+
+
+async def sleep_or_stop(clock: Clock, stop: StopSignal, delay_s: float) -> None:
+    """Wait, but not past the stop signal."""
+    if stop.is_set:
+        return
+    async with asyncio.TaskGroup() as group:
+        sleeping = group.create_task(clock.sleep(delay_s), name="sleep")
+        stopping = group.create_task(stop.wait(), name="stop")
+        await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
+        stopping.cancel()

@@ -1,0 +1,170 @@
+"""
+One-shot work: backfill or sync some catalogs, once, and say how it ended.
+
+Owns the lease of each catalog for the time of the command, and the deadline. Never prints.
+Invariant: the result is derived from outcomes of committed cycles; catalogs do not stop each other.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from syncer.config import CatalogSettings, Settings
+from syncer.domain import Clock, Plan
+from syncer.engine import Engine
+from syncer.errors import DeadlineReached, ExitCode, Stopped, SyncerError
+from syncer.outcome import CycleOutcome, exit_code_of
+from syncer.planner.choose import MirrorFacts, plan_backfill
+from syncer.reading import open_existing
+from syncer.runtime import Runtime
+from syncer.store.catalogs import CatalogStore, count_open_quarantine, read_facts
+from syncer.store.queries import load_queries
+from syncer.telemetry import Event, logger
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a one-shot command was asked to do."""
+
+    follow: bool
+    """Catch up after the backfill (sync), or leave it at that (backfill)."""
+    restart: bool = False
+    deadline_s: float | None = None
+
+
+@dataclass(slots=True)
+class CatalogResult:
+    """What became of one catalog."""
+
+    catalog: str
+    cycles: list[CycleOutcome] = field(default_factory=list)
+    error: SyncerError | None = None
+
+    @property
+    def exit_codes(self) -> frozenset[ExitCode]:
+        """What this catalog contributes to the exit code."""
+        codes = {code for cycle in self.cycles for code in cycle.exit_codes}
+        if self.error is not None:
+            codes.add(self.error.exit_code)
+        return frozenset(codes)
+
+    @property
+    def errors(self) -> tuple[SyncerError, ...]:
+        """Everything that went wrong, once each, in order."""
+        found = [self.error, *(cycle.error for cycle in self.cycles)]
+        for cycle in self.cycles:
+            found.extend(cycle.failures.values())
+        return tuple(dict.fromkeys(error for error in found if error is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What became of a one-shot command."""
+
+    catalogs: tuple[CatalogResult, ...]
+    open_quarantine: int
+
+    def exit_code(self, stopped: SyncerError | None) -> ExitCode:
+        """The documented exit code; ``stopped`` is why the work was asked to end, if it was."""
+        codes = {code for result in self.catalogs for code in result.exit_codes}
+        if isinstance(stopped, Stopped) and stopped.exit_code in codes:
+            return stopped.exit_code
+        if self.open_quarantine:
+            codes.add(ExitCode.NOT_ALL_WELL)
+        return exit_code_of(codes)
+
+
+async def run_job(runtime: Runtime, catalogs: Sequence[CatalogSettings], job: Job) -> JobResult:
+    """Work on all catalogs at once, on one budget.
+
+    Cancel-safe: yes; leases are released by the runtime.
+    """
+    await _retire_others(runtime)
+    results = tuple(CatalogResult(catalog.name) for catalog in catalogs)
+    async with asyncio.TaskGroup() as group:
+        renewing = group.create_task(runtime.keeper.renew_forever(), name="renew leases")
+        async with _deadline(runtime, job.deadline_s), asyncio.TaskGroup() as work:
+            for catalog, result in zip(catalogs, results, strict=True):
+                work.create_task(
+                    _work_on(runtime, catalog, job, result), name=f"catalog {catalog.name}"
+                )
+        renewing.cancel()
+    return JobResult(results, await _count_quarantine(runtime, catalogs))
+
+
+async def _work_on(
+    runtime: Runtime, catalog: CatalogSettings, job: Job, result: CatalogResult
+) -> None:
+    try:
+        lease = await runtime.keeper.acquire(catalog.name)
+        engine = Engine(runtime.context(catalog, lease))
+        state = await engine.prepare(restart=job.restart)
+        if state.backfilled_at is None:
+            outcome = await engine.backfill(state)
+            result.cycles.append(outcome)
+            if not outcome.complete:
+                return
+            state = await engine.prepare()
+        if job.follow:
+            result.cycles.append(await engine.follow(state))
+    except SyncerError as error:
+        result.error = error
+
+
+async def _retire_others(runtime: Runtime) -> None:
+    store = CatalogStore(runtime.pool, runtime.queries)
+    for name in await store.retire_others([each.name for each in runtime.settings.catalogs]):
+        logger(catalog=name).warning(
+            Event.CATALOG_RETIRED, hint="it is gone from the configuration; its rows stay"
+        )
+
+
+async def _count_quarantine(runtime: Runtime, catalogs: Sequence[CatalogSettings]) -> int:
+    """0 when the database cannot be asked: the catalogs' own errors say so already."""
+    names = [catalog.name for catalog in catalogs]
+    try:
+        async with runtime.pool.acquire() as connection:
+            return await count_open_quarantine(connection, runtime.queries, names)
+    except (SyncerError, OSError):
+        return 0
+
+
+@contextlib.asynccontextmanager
+async def _deadline(runtime: Runtime, deadline_s: float | None) -> AsyncIterator[None]:
+    """Ask the work to stop between two pages when its time is up."""
+    if deadline_s is None:
+        yield
+        return
+
+    async def ring() -> None:
+        await runtime.clock.sleep(deadline_s)
+        runtime.stop.set(DeadlineReached(f"the deadline of {deadline_s:g} s was reached"))
+
+    async with asyncio.TaskGroup() as group:
+        alarm = group.create_task(ring(), name="deadline")
+        yield
+        alarm.cancel()
+
+
+async def plan_backfills(
+    settings: Settings, catalogs: Sequence[CatalogSettings], clock: Clock
+) -> dict[str, Plan]:
+    """The backfill that would run for each catalog; asks nobody but the mirror, writes nothing."""
+    plans: dict[str, Plan] = {}
+    async with open_existing(settings, clock) as connection:
+        for catalog in catalogs:
+            facts = MirrorFacts()
+            if connection is not None:
+                by_type, by_tag = await read_facts(connection, load_queries(), catalog.name)
+                facts = MirrorFacts(sum(by_type.values()), by_type, by_tag)
+            plans[catalog.name] = plan_backfill(
+                catalog.scope,
+                catalog.partition_by,
+                facts,
+                page_size=settings.source.page_size,
+            )
+    return plans

@@ -1,0 +1,135 @@
+"""
+Ask again for quarantined models, one instant at a time.
+
+Owns the targeted question: the listing at a model's ``createdAt``. Never uses ``GET /models/{id}``,
+whose records carry fields that no list row has and would count as changes.
+Invariant: a model that became readable leaves the quarantine in the transaction that stores it.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from syncer.api.decode import decode_model
+from syncer.config import CatalogSettings
+from syncer.context import CatalogContext
+from syncer.cycle import commit_page
+from syncer.domain import (
+    Checkpoint,
+    CycleKind,
+    Millis,
+    Partition,
+    PartitionPhase,
+    SortKey,
+    Walk,
+)
+from syncer.outcome import Tally
+from syncer.planner.walk import Reading, advance
+from syncer.runtime import Runtime
+from syncer.store.pool import Connection
+from syncer.store.queries import Queries
+from syncer.store.status import QuarantineRow, list_quarantine
+
+_PARTITION = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class NoEffect:
+    """The page moves no checkpoint: it was asked beside the walks."""
+
+    async def begin(self, connection: Connection, queries: Queries) -> None:
+        """Nothing to claim."""
+
+    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
+        """No cycle ends."""
+        del connection, queries, wrote
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """What became of a retry."""
+
+    asked: int
+    left: int
+    """Still in quarantine and not dismissed."""
+    unplaced: tuple[str, ...]
+    """Keys that cannot be asked for alone."""
+    unknown: frozenset[str]
+    """Keys that were named, but are in no quarantine, not even dismissed."""
+
+    @property
+    def cleared(self) -> int:
+        """Readable now."""
+        return self.asked - self.left
+
+
+async def retry_quarantine(
+    runtime: Runtime, catalogs: Sequence[CatalogSettings], keys: Sequence[str]
+) -> RetryResult:
+    """Ask again for the quarantined models of some catalogs; no keys means all.
+
+    Raises:
+        LeaseHeld: another process works on a catalog.
+        SourceError, StoreError: as the crawl.
+    """
+    names = [catalog.name for catalog in catalogs]
+    listed = await _read(runtime, names, keys)
+    before = _open(listed)
+    unplaced: list[str] = []
+    for catalog in catalogs:
+        rows = [row for row in before if row.catalog == catalog.name]
+        if rows:
+            lease = await runtime.keeper.acquire(catalog.name)
+            unplaced.extend(await retry_models(runtime.context(catalog, lease), rows))
+    after = await _read(runtime, names, [row.key for row in before]) if before else ()
+    unknown = frozenset(keys) - {row.key for row in listed}
+    return RetryResult(len(before), len(_open(after)), tuple(unplaced), unknown)
+
+
+async def _read(
+    runtime: Runtime, names: Sequence[str], keys: Sequence[str]
+) -> tuple[QuarantineRow, ...]:
+    async with runtime.pool.acquire() as connection:
+        return await list_quarantine(connection, runtime.queries, catalogs=names, keys=keys)
+
+
+def _open(rows: Iterable[QuarantineRow]) -> tuple[QuarantineRow, ...]:
+    return tuple(row for row in rows if not row.dismissed)
+
+
+async def retry_models(context: CatalogContext, rows: Iterable[QuarantineRow]) -> tuple[str, ...]:
+    """Ask again for these models; returns the keys that cannot be asked for alone.
+
+    A record without a readable ``createdAt`` has no place in any order but the whole listing: the
+    next complete walk finds it.
+
+    Raises:
+        SourceError, StoreError, LeaseLost: as the crawl.
+    """
+    unplaced: list[str] = []
+    instants: set[Millis] = set()
+    for row in rows:
+        created_ms = decode_model(row.raw).created_ms
+        if created_ms is None:
+            unplaced.append(row.key)
+        else:
+            instants.add(created_ms)
+    for created_ms in sorted(instants):
+        await _retry_instant(context, created_ms)
+    return tuple(unplaced)
+
+
+async def _retry_instant(context: CatalogContext, created_ms: Millis) -> None:
+    walk = Walk(SortKey.CREATED, Millis(created_ms - 1), Millis(created_ms + 1))
+    reading, tally = Reading(), Tally()
+    fetcher = context.fetcher(CycleKind.DELTA)
+    while not walk.done:
+        context.stop.check()
+        checkpoint = Checkpoint(0, Partition(_PARTITION, walk), PartitionPhase.WALKING)
+        fetched = await fetcher.fetch(checkpoint, reading)
+        step = advance(walk, fetched.reading, fetched.page)
+        await commit_page(context, _PARTITION, fetched.page, NoEffect(), tally)
+        walk, reading = step.walk, step.reading

@@ -1,0 +1,268 @@
+"""
+Put the parts together: database, store, lease keeper, source.
+
+Owns the order in which things are opened and closed, and signals. Never crawls.
+Invariant: everything that was opened is closed in reverse order, whatever happens; leases are
+released before the connections close.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from syncer import __version__
+from syncer.api.client import SourceClient
+from syncer.api.limits import Limiter
+from syncer.config import CatalogSettings, Credentials, Settings
+from syncer.context import CatalogContext, CycleObserver, NoObserver
+from syncer.crawl import StopSignal
+from syncer.database import (
+    STATEMENT_SHARE,
+    Database,
+    bring_up_to_date,
+    open_database,
+    open_reader,
+)
+from syncer.domain import Clock, Privacy
+from syncer.errors import (
+    LeaseLost,
+    SourceThrottled,
+    StoreUnavailable,
+    SyncerError,
+)
+from syncer.progress import Progress
+from syncer.store.catalogs import CatalogStore
+from syncer.store.lease import Lease, LeaseKeeper
+from syncer.store.pages import PageStore
+from syncer.store.pool import Pool, open_pool
+from syncer.store.queries import Queries, load_queries
+from syncer.telemetry import Event, logger
+
+RELEASE_LIMIT_S = 1.5
+"""For giving a lease back at the end; a database that is away must not hold the exit up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything that is open while catalogs are worked on."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    rng: random.Random
+    queries: Queries
+    pool: Pool
+    keeper: LeaseKeeper
+    source: SourceClient
+    progress: Progress
+    stop: StopSignal
+    lost: dict[str, StopSignal]
+    """Set, per catalog, when its lease turns out to be somebody else's."""
+    observer: CycleObserver
+
+    def renewed_context(self, catalog: CatalogSettings, lease: Lease) -> CatalogContext:
+        """As ``context``, for a lease that was acquired anew: an earlier loss is over."""
+        self.lost[catalog.name] = self.stop.child()
+        return self.context(catalog, lease)
+
+    def context(self, catalog: CatalogSettings, lease: Lease) -> CatalogContext:
+        """What the work on one catalog needs, for as long as the lease is held."""
+        return CatalogContext(
+            settings=catalog,
+            source=self.source,
+            pin=pin_of(self.settings, catalog),
+            pages=PageStore(
+                self.pool,
+                self.queries,
+                lease,
+                statement_limit_s=self.settings.lease.ttl_s * STATEMENT_SHARE,
+            ),
+            catalogs=CatalogStore(self.pool, self.queries),
+            lease=lease,
+            clock=self.clock,
+            rng=self.rng,
+            progress=self.progress,
+            stop=self.lost[catalog.name],
+            page_size=self.settings.source.page_size,
+            max_concurrency=self.settings.source.max_concurrency,
+            retry_deadline_s=self.settings.limits.retry_deadline_s,
+            observer=self.observer,
+        )
+
+
+def pin_of(settings: Settings, catalog: CatalogSettings) -> str:
+    """What a catalog is filled from, as remembered with its first page."""
+    base_url = settings.source.base_url.rstrip("/")
+    if catalog.privacy is Privacy.PRIVATE and catalog.project_id:
+        return f"{base_url} project {catalog.project_id}"
+    return base_url
+
+
+def holder_name() -> str:
+    """Names this process to people who wonder who holds a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@contextlib.asynccontextmanager
+async def open_runtime(
+    settings: Settings,
+    credentials: Credentials,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    progress: Progress,
+    stop: StopSignal,
+    observer: CycleObserver | None = None,
+    keep_database: bool = False,
+) -> AsyncIterator[Runtime]:
+    """Open everything, migrate as configured, and close it in order at the end."""
+    queries = load_queries()
+    limit_s = settings.lease.ttl_s * STATEMENT_SHARE
+    lost = {catalog.name: stop.child() for catalog in settings.catalogs}
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(settings, clock=clock, keep=keep_database)
+        )
+        async with open_reader(settings, database.url) as connection:
+            await bring_up_to_date(settings, connection)
+        pool = await open_pool(
+            database.url,
+            size=settings.database.pool_size,
+            statement_timeout_s=limit_s,
+            idle_in_transaction_timeout_s=limit_s,
+            application_name="syncer",
+        )
+        stack.push_async_callback(_close_pool, pool)
+        keeper = await stack.enter_async_context(_keeper(settings, database, clock, queries, lost))
+        source = await stack.enter_async_context(
+            open_source(settings, credentials, clock=clock, rng=rng, progress=progress)
+        )
+        yield Runtime(
+            settings=settings,
+            database=database,
+            clock=clock,
+            rng=rng,
+            queries=queries,
+            pool=pool,
+            keeper=keeper,
+            source=source,
+            progress=progress,
+            stop=stop,
+            lost=lost,
+            observer=observer or NoObserver(),
+        )
+
+
+@contextlib.asynccontextmanager
+async def _keeper(
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    queries: Queries,
+    lost: Mapping[str, StopSignal],
+) -> AsyncIterator[LeaseKeeper]:
+    def on_lost(catalog: str) -> None:
+        logger(catalog=catalog).warning(Event.LEASE_LOST)
+        lost[catalog].set(LeaseLost(f"another process took over catalog {catalog}"))
+
+    def on_trouble(error: SyncerError) -> None:
+        logger().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+
+    keeper = LeaseKeeper(
+        url=database.url,
+        holder=holder_name(),
+        ttl_s=settings.lease.ttl_s,
+        clock=clock,
+        queries=queries,
+        on_lost=on_lost,
+        on_trouble=on_trouble,
+    )
+    async with keeper:
+        try:
+            yield keeper
+        finally:
+            await _release(keeper)
+
+
+async def _release(keeper: LeaseKeeper) -> None:
+    """Give the leases back; when the database is away they run out by themselves."""
+    for catalog in tuple(keeper.held):
+        log = logger(catalog=catalog)
+        try:
+            async with asyncio.timeout(RELEASE_LIMIT_S):
+                await keeper.release(catalog)
+        except StoreUnavailable as error:
+            log.warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+        except TimeoutError:
+            log.warning(Event.DATABASE_UNAVAILABLE, hint="the lease runs out by itself")
+        else:
+            log.debug(Event.LEASE_RELEASED)
+
+
+class _Requests:
+    """Passes what the client says of its requests on to people."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def request_finished(
+        self, *, outcome: str, duration_s: float, params: Mapping[str, str]
+    ) -> None:
+        del params
+        self._progress.request_finished(outcome=outcome, duration_s=duration_s)
+
+    def retry_scheduled(self, *, error: SyncerError, delay_s: float, attempt: int) -> None:
+        throttled = isinstance(error, SourceThrottled)
+        logger().warning(
+            Event.SOURCE_THROTTLED if throttled else Event.RETRY_SCHEDULED,
+            exc_info=error,
+            delay_s=round(delay_s, 3),
+            attempt=attempt,
+        )
+        self._progress.waiting(reason=error.message, delay_s=delay_s)
+
+
+@contextlib.asynccontextmanager
+async def open_source(
+    settings: Settings,
+    credentials: Credentials,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    progress: Progress,
+) -> AsyncIterator[SourceClient]:
+    """A client of the source under the configured budget and limits."""
+    client = SourceClient(
+        base_url=settings.source.base_url,
+        credentials=credentials,
+        limiter=Limiter(
+            max_requests_per_minute=settings.source.max_requests_per_minute,
+            max_concurrency=settings.source.max_concurrency,
+            clock=clock,
+        ),
+        clock=clock,
+        rng=rng,
+        request_timeout_s=settings.source.request_timeout_s,
+        retry_deadline_s=settings.limits.retry_deadline_s,
+        max_page_bytes=settings.limits.max_page_bytes,
+        observer=_Requests(progress),
+        user_agent=f"syncer/{__version__}",
+    )
+    async with client:
+        yield client
+
+
+async def _close_pool(pool: Pool) -> None:
+    """Close politely, then not: a database that is gone must not hold the exit up."""
+    try:
+        async with asyncio.timeout(2):
+            await pool.close()
+    except (TimeoutError, OSError):
+        pool.terminate()

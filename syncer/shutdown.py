@@ -1,0 +1,94 @@
+"""
+End on a signal: after the page in hand, or at once when asked twice.
+
+Owns the handling of SIGTERM, SIGINT and SIGHUP. Never closes anything itself.
+Invariant: a process that was asked to end is gone within 10 s, whatever hangs.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+
+from syncer.crawl import StopSignal
+from syncer.errors import Interrupted, Stopped
+from syncer.telemetry import Event, logger
+
+GRACE_S = 8.0
+"""From the first signal to the cancellation of what is still running; DESIGN §3 allows 10 s."""
+
+LAST_S = 1.0
+"""From that cancellation to the end: a dead database answers no rollback and no goodbye."""
+
+
+@contextlib.contextmanager
+def stop_on_signals(
+    stop: StopSignal, *, on_reload: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """SIGTERM and SIGINT end work after the page in hand; a second one ends it at once.
+
+    What still runs ``GRACE_S`` after the first signal is cancelled. What then still waits, for a
+    database that does not even take a rollback, is left behind ``LAST_S`` later.
+
+    Args:
+        stop: told the reason.
+        on_reload: called on SIGHUP; given by the daemon, whose end by a signal is a success.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    timers: list[asyncio.TimerHandle] = []
+
+    def asked(signum: signal.Signals) -> None:
+        code = 0 if on_reload is not None else 128 + signum
+        if stop.is_set:
+            os._exit(code)
+        logger(signal=signum.name, grace_s=GRACE_S).info(Event.SHUTDOWN_REQUESTED)
+        stop.set(Interrupted() if signum is signal.SIGINT else Stopped())
+        if task is not None:
+            timers.append(loop.call_later(GRACE_S, task.cancel))
+        timers.append(loop.call_later(GRACE_S + LAST_S, _leave_behind, code))
+
+    handlers: dict[signal.Signals, Callable[[signal.Signals], None]] = {
+        signal.SIGTERM: asked,
+        signal.SIGINT: asked,
+    }
+    if on_reload is not None:
+        handlers[signal.SIGHUP] = lambda _: on_reload()
+    try:
+        with _signals(handlers):
+            yield
+    except asyncio.CancelledError:
+        if task is None or stop.reason is None:
+            raise
+        # Our own timer: the work did not end within the grace.
+        task.uncancel()
+        raise stop.reason from None
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+@contextlib.contextmanager
+def _signals(
+    handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]],
+) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for signum, handler in handlers.items():
+        loop.add_signal_handler(signum, handler, signum)
+    try:
+        yield
+    finally:
+        for signum in handlers:
+            loop.remove_signal_handler(signum)
+
+
+def _leave_behind(code: int) -> None:
+    """End although something still waits: the server rolls back what was not committed."""
+    logger(outcome="forced").warning(
+        Event.SHUTDOWN_FINISHED,
+        hint="the database did not answer; committed progress is kept, run it again",
+    )
+    os._exit(code)

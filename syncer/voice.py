@@ -1,0 +1,154 @@
+"""
+Say what happens to one catalog: log events for operators, progress for people who wait.
+
+Owns the wording of cycle, partition and page events. Never decides anything.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from syncer.domain import Plan
+from syncer.errors import SyncerError
+from syncer.outcome import CycleOutcome, Tally
+from syncer.progress import Progress
+from syncer.store.pages import CommitResult
+from syncer.store.rows import Batch
+from syncer.telemetry import Event, logger
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Speaks for one catalog."""
+
+    catalog: str
+    epoch: int
+    progress: Progress
+
+    def log(self, **context: object) -> FilteringBoundLogger:
+        """A logger that names the catalog."""
+        return logger(catalog=self.catalog, epoch=self.epoch, **context)
+
+    def cycle_started(self, plan: Plan, *, reason: str) -> None:
+        """A cycle begins: which walk, and why."""
+        self.log(kind=str(plan.kind)).info(
+            Event.WALK_CHOSEN,
+            strategy=plan.strategy,
+            reason=reason,
+            estimated_requests=plan.estimated_requests,
+        )
+        self.progress.cycle_started(
+            catalog=self.catalog,
+            kind=str(plan.kind),
+            reason=reason,
+            estimated_models=plan.estimated_models,
+            estimated_requests=plan.estimated_requests,
+        )
+
+    def page_committed(
+        self, partition: str, batch: Batch, result: CommitResult, *, models: int, size_bytes: int
+    ) -> None:
+        """A page is durable; what is odd about it is said at once."""
+        self.progress.page_committed(
+            catalog=self.catalog,
+            partition=partition,
+            models=models,
+            inserted=result.inserted,
+            updated=result.updated + result.restored,
+            unchanged=result.unchanged + result.stale,
+            quarantined=result.quarantined,
+            bytes=size_bytes,
+        )
+        log = self.log(partition=partition)
+        log.debug(
+            Event.PAGE_COMMITTED,
+            models=models,
+            inserted=result.inserted,
+            updated=result.updated,
+            restored=result.restored,
+            unchanged=result.unchanged,
+            stale=result.stale,
+        )
+        if result.quarantined:
+            for entry in batch.unusable:
+                log.warning(
+                    Event.MODEL_QUARANTINED,
+                    model=entry.key,
+                    reason=entry.reason,
+                    hint="see 'syncer quarantine list'",
+                )
+        if batch.drift and result.wrote:
+            log.warning(Event.DRIFT_NOTICED, fields=list(batch.drift))
+
+    def page_halved(self, page_size: int) -> None:
+        """An answer was over the byte cap."""
+        self.log().warning(Event.PAGE_SIZE_HALVED, page_size=page_size)
+
+    def partitions_changed(self, *, done: int, known: int) -> None:
+        """Partitions ended, or were cut."""
+        self.progress.partition_changed(catalog=self.catalog, done=done, known=known)
+
+    def partition_started(self, partition: str) -> None:
+        """A worker took a partition."""
+        self.log(partition=partition).debug(Event.PARTITION_STARTED)
+
+    def partition_finished(
+        self, partition: str, *, pages: int, models: int, missed_by_filters: int | None
+    ) -> None:
+        """A partition was walked to its end."""
+        facts: dict[str, object] = {"pages": pages, "models": models}
+        if missed_by_filters is not None:
+            facts["missed_by_filters"] = missed_by_filters
+        self.log(partition=partition).info(Event.PARTITION_FINISHED, **facts)
+
+    def partition_failed(self, partition: str, error: SyncerError, *, dropped: bool) -> None:
+        """A partition stopped."""
+        event = Event.PARTITION_DROPPED if dropped else Event.PARTITION_FAILED
+        self.log(partition=partition).warning(event, exc_info=error)
+
+    def retry_scheduled(self, *, error: SyncerError, delay_s: float, attempt: int) -> None:
+        """A page is committed again after a while."""
+        self.log().warning(
+            Event.RETRY_SCHEDULED, exc_info=error, delay_s=round(delay_s, 3), attempt=attempt
+        )
+        self.progress.waiting(reason=error.message, delay_s=delay_s)
+
+    def database_trouble(self, error: SyncerError) -> None:
+        """Something could not be recorded."""
+        self.log().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+
+    def date_doubted(self, *, ahead_s: float) -> None:
+        """The source's ``Date`` is ahead of our clock."""
+        self.log().warning(
+            Event.DATE_DOUBTED,
+            ahead_s=round(ahead_s),
+            hint="check this machine's clock; until they agree more is read again than needed",
+        )
+
+    def scope_changed(self) -> None:
+        """The stored progress was made under another scope."""
+        self.log().warning(
+            Event.SCOPE_CHANGED, hint="the catalog is filled again; what it holds stays"
+        )
+
+    def cycle_finished(self, outcome: CycleOutcome, *, duration_s: float) -> None:
+        """The one rich line of a cycle."""
+        word = "complete" if outcome.complete else "incomplete"
+        facts: dict[str, object] = {"duration_s": round(duration_s, 3), **_counts(outcome.tally)}
+        log = self.log(kind=str(outcome.kind))
+        if outcome.error is not None:
+            log.warning(Event.CYCLE_FAILED, exc_info=outcome.error, **facts)
+        else:
+            log.info(Event.CYCLE_FINISHED, outcome=word, **facts)
+        self.progress.cycle_finished(catalog=self.catalog, kind=str(outcome.kind), outcome=word)
+
+
+def _counts(tally: Tally) -> dict[str, int]:
+    return {
+        key: value for key, value in asdict(tally).items() if key not in {"finished", "resumed"}
+    }
