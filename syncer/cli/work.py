@@ -1,0 +1,285 @@
+"""
+Commands that crawl: backfill, sync, run.
+
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.cli.frame import (
+    Invocation,
+    guard,
+    pick_catalogs,
+    print_json,
+    run_async,
+    show_error,
+)
+from syncer.errors import ExitCode, Stopped
+
+if TYPE_CHECKING:
+    from syncer.domain import Plan
+    from syncer.oneshot import CatalogResult, Job, JobResult
+
+_CATALOG = click.option(
+    "--catalog", "catalogs", multiple=True, metavar="NAME", help="Only this one; may be repeated."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+
+
+class _Seconds(click.FloatRange):
+    """More than no time, and less than for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Refuse ``nan``, which is beyond no limit, and ``inf``."""
+        seconds = float(click.FLOAT.convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds; leave it out for no deadline", param, ctx)
+        return float(super().convert(value, param, ctx))
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      syncer backfill --plan
+      syncer backfill --catalog public --deadline 600"""
+)
+@_CATALOG
+@click.option(
+    "--deadline",
+    type=_Seconds(),
+    metavar="SECONDS",
+    help="Stop after so long with exit code 7; progress is kept.",
+)
+@click.option(
+    "--restart", is_flag=True, help="Drop pin and checkpoints and fill again; rows are kept."
+)
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Print partitions and requests, do nothing."
+)
+@_JSON
+@click.pass_obj
+def backfill(
+    invocation: Invocation,
+    catalogs: tuple[str, ...],
+    deadline: float | None,
+    restart: bool,  # noqa: FBT001 - click passes options by name
+    only_plan: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Fill catalogs completely; goes on where an unfinished backfill stopped."""
+    from syncer.oneshot import Job  # noqa: PLC0415
+
+    if only_plan:
+        run_async(lambda: _plan(invocation, catalogs, as_json=as_json))
+    job = Job(follow=False, restart=restart, deadline_s=deadline)
+    run_async(lambda: _run_job(invocation, catalogs, job, as_json=as_json))
+
+
+@click.command(
+    epilog="""\b
+    Example, for a line of cron:
+      syncer --log-format=json sync"""
+)
+@_CATALOG
+@_JSON
+@click.pass_obj
+def sync(invocation: Invocation, catalogs: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+    """Run one cycle, with every backfill that is due: what a cron job runs."""
+    from syncer.oneshot import Job  # noqa: PLC0415
+
+    run_async(lambda: _run_job(invocation, catalogs, Job(follow=True), as_json=as_json))
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      syncer --config=/etc/syncer/config.toml run""",
+)
+@click.pass_obj
+def run(invocation: Invocation) -> None:
+    """Follow every catalog until a signal says stop: the daemon."""
+
+    def check_first() -> None:
+        invocation.configuration(for_daemon=True)
+
+    guard(check_first)
+    run_async(lambda: _run_daemon(invocation))
+
+
+async def _run_job(
+    invocation: Invocation, names: tuple[str, ...], job: Job, *, as_json: bool
+) -> ExitCode:
+    from syncer.clock import SystemClock  # noqa: PLC0415
+    from syncer.crawl import StopSignal  # noqa: PLC0415
+    from syncer.oneshot import run_job  # noqa: PLC0415
+    from syncer.progress import build_progress  # noqa: PLC0415
+    from syncer.runtime import open_runtime  # noqa: PLC0415
+    from syncer.shutdown import stop_on_signals  # noqa: PLC0415
+    from syncer.telemetry import logger  # noqa: PLC0415
+
+    settings, credentials = invocation.configuration()
+    catalogs = pick_catalogs(settings, names)
+    clock, stop = SystemClock(), StopSignal()
+    with (
+        stop_on_signals(stop),
+        build_progress(sys.stderr, json_output=as_json, log=logger(), clock=clock) as progress,
+    ):
+        async with open_runtime(
+            settings,
+            credentials,
+            clock=clock,
+            rng=random.SystemRandom(),
+            progress=progress,
+            stop=stop,
+        ) as runtime:
+            result = await run_job(runtime, catalogs, job)
+    code = result.exit_code(stop.reason)
+    if as_json:
+        print_json(_job_document(result, code))
+    else:
+        _print_result(result)
+    return code
+
+
+def _print_result(result: JobResult) -> None:
+    for catalog in result.catalogs:
+        for line in _result_lines(catalog):
+            click.echo(line)
+        for error in catalog.errors:
+            show_error(error, of=catalog.catalog)
+    if result.open_quarantine:
+        click.echo(
+            f"{result.open_quarantine} models are in quarantine; see 'syncer quarantine list'."
+        )
+
+
+def _result_lines(result: CatalogResult) -> list[str]:
+    lines = []
+    for cycle in result.cycles:
+        tally = cycle.tally
+        word = "complete" if cycle.complete else "not complete"
+        lines.append(
+            f"{result.catalog}: {cycle.kind} {word}: {tally.models} models read on "
+            f"{tally.pages} pages; {tally.inserted} inserted, {tally.updated} updated, "
+            f"{tally.unchanged} unchanged"
+            + (f", {tally.restored} restored" if tally.restored else "")
+            + (f", {tally.quarantined} quarantined" if tally.quarantined else "")
+        )
+    if not lines and result.error is None:
+        lines.append(
+            f"{result.catalog}: already filled; 'syncer sync' follows it, "
+            "'syncer backfill --restart' fills it again"
+        )
+    return lines
+
+
+def _job_document(result: JobResult, code: ExitCode) -> dict[str, Any]:
+    return {
+        "exit_code": int(code),
+        "open_quarantine": result.open_quarantine,
+        "catalogs": [
+            {
+                "name": catalog.catalog,
+                "cycles": [
+                    {
+                        "kind": str(cycle.kind),
+                        "complete": cycle.complete,
+                        "models": cycle.tally.models,
+                        "pages": cycle.tally.pages,
+                        "inserted": cycle.tally.inserted,
+                        "updated": cycle.tally.updated,
+                        "restored": cycle.tally.restored,
+                        "unchanged": cycle.tally.unchanged,
+                        "stale": cycle.tally.stale,
+                        "quarantined": cycle.tally.quarantined,
+                    }
+                    for cycle in catalog.cycles
+                ],
+                "errors": [
+                    {"message": error.message, "hint": error.hint} for error in catalog.errors
+                ],
+            }
+            for catalog in result.catalogs
+        ],
+    }
+
+
+async def _plan(invocation: Invocation, names: tuple[str, ...], *, as_json: bool) -> ExitCode:
+    from syncer.clock import SystemClock  # noqa: PLC0415
+    from syncer.oneshot import plan_backfills  # noqa: PLC0415
+
+    settings = invocation.settings()
+    invocation.start_logging(settings)
+    plans = await plan_backfills(settings, pick_catalogs(settings, names), SystemClock())
+    if as_json:
+        print_json({"catalogs": [_plan_document(name, plan) for name, plan in plans.items()]})
+        return ExitCode.OK
+    per_minute = settings.source.max_requests_per_minute
+    for name, plan in plans.items():
+        requests = plan.estimated_requests
+        click.echo(f"{name}: by {plan.strategy}: {plan.reason}")
+        if requests is None:
+            click.echo("  requests: unknown until the first page is read")
+        else:
+            click.echo(
+                f"  requests: about {requests}, "
+                f"at least {60 * max(0, requests - per_minute) // per_minute} s of waiting for the "
+                f"budget of {per_minute} a minute"
+            )
+        for partition in plan.partitions:
+            click.echo(f"  partition {partition.name}")
+    return ExitCode.OK
+
+
+def _plan_document(name: str, plan: Plan) -> dict[str, Any]:
+    return {
+        "name": name,
+        "strategy": plan.strategy,
+        "reason": plan.reason,
+        "estimated_models": plan.estimated_models,
+        "estimated_requests": plan.estimated_requests,
+        "partitions": [partition.name for partition in plan.partitions],
+    }
+
+
+async def _run_daemon(invocation: Invocation) -> ExitCode:
+    from syncer.clock import SystemClock  # noqa: PLC0415
+    from syncer.crawl import StopSignal  # noqa: PLC0415
+    from syncer.daemon import Daemon  # noqa: PLC0415
+    from syncer.progress import build_progress  # noqa: PLC0415
+    from syncer.shutdown import stop_on_signals  # noqa: PLC0415
+    from syncer.telemetry import Event, logger  # noqa: PLC0415
+
+    clock, stop = SystemClock(), StopSignal()
+    with build_progress(sys.stderr, json_output=False, log=logger(), clock=clock) as progress:
+        daemon = Daemon(
+            configuration=invocation.configuration(for_daemon=True),
+            load=lambda: invocation.configuration(for_daemon=True),
+            clock=clock,
+            rng=random.SystemRandom(),
+            progress=progress,
+            stop=stop,
+        )
+        try:
+            with stop_on_signals(stop, on_reload=daemon.reload):
+                await daemon.run()
+        except Stopped:
+            # It took longer than the grace, but it is what was asked for.
+            pass
+    logger().info(Event.SHUTDOWN_FINISHED)
+    return ExitCode.OK
