@@ -1,0 +1,53 @@
+"""
+Pages and batches made by hand, for tests that choose what arrives in which order.
+
+Owns readable defaults. Never asks a source.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from syncer.api.decode import decode_model
+from syncer.domain import Model, Page, SentOrder, Unusable, format_millis
+from syncer.store.rows import Batch, batch_from_page
+
+if TYPE_CHECKING:
+    from syncer.store.pool import Connection
+    from syncer.store.queries import Queries
+
+CATALOG = "public"
+AT_MS = 1_790_000_000_000
+
+
+class NoEffect:
+    """A page that moves nothing but its rows."""
+
+    async def begin(self, connection: Connection, queries: Queries) -> None:
+        """Claim nothing."""
+        del connection, queries
+
+    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
+        """End nothing."""
+        del connection, queries, wrote
+        return False
+
+
+def make_model(model_id: str, *, updated_ms: int = AT_MS, **fields: Any) -> Model:
+    """A usable model; the same call gives the same content."""
+    times = {"createdAt": format_millis(AT_MS), "updatedAt": format_millis(updated_ms)}
+    record = {"id": model_id, "type": "custom", "name": model_id} | times | fields
+    model = decode_model(json.dumps(record).encode())
+    assert isinstance(model, Model)
+    return model
+
+
+def make_page(*entries: Model | Unusable, sent: int = 1, token: str | None = None) -> Page:
+    """A page that answers the request sent as number ``sent``."""
+    return Page(entries, token, None, SentOrder(sent))
+
+
+def make_batch(*entries: Model | Unusable, sent: int = 1) -> Batch:
+    """What a page with these entries brings."""
+    return batch_from_page(CATALOG, make_page(*entries, sent=sent))
