@@ -160,14 +160,17 @@ def freeze_children(pid: int) -> list[psutil.Process]:
     frozen: list[psutil.Process] = []
     while fresh := [p for p in psutil.Process(pid).children(recursive=True) if p not in frozen]:
         for process in fresh:
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
         frozen += fresh
     return frozen
 
 
 def thaw(processes: list[psutil.Process]) -> None:
+    """Let them go on; one that a thawed parent has ended meanwhile is gone already."""
     for process in processes:
-        process.resume()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def is_alive(process: psutil.Process) -> bool:
