@@ -163,7 +163,21 @@ def freeze_children(pid: int) -> list[psutil.Process]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()
         frozen += fresh
-    return frozen
+    # One that had just ended when its turn came is not standing still; it is gone.
+    return [process for process in frozen if stands_still(process)]
+
+
+def stands_still(process: psutil.Process) -> bool:
+    """Once the signal has arrived: whether it stopped the process, or came too late.
+
+    A process whose vforked child was stopped before its exec waits uninterruptibly (disk sleep).
+    """
+    still = {psutil.STATUS_STOPPED, psutil.STATUS_DISK_SLEEP}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while (status := process.status()) in {psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING}:
+            os.sched_yield()
+        return status in still
+    return False
 
 
 def thaw(processes: list[psutil.Process]) -> None:
