@@ -260,6 +260,24 @@ def test_p1_holds_when_date_runs_ahead_and_the_backfill_found_nothing() -> None:
     FollowCase([], 1, 1, turns, date_ahead_ms=2).play()
 
 
+@pytest.mark.parametrize("date_ahead_ms", [0, -1])
+def test_a_follower_at_rest_reads_nothing_again(date_ahead_ms: int) -> None:
+    """Else the properties above would hold of one that reads everything each time."""
+    source = LiveListing([(3, 3), (7, 7)], date_ahead_ms=date_ahead_ms)
+    follower = Follower(source, page_size=1, overlap_ms=2)
+    for _ in range(3):
+        follower.catch_up()
+        source.pass_time(5)
+    asked = source.questions
+    follower.catch_up()
+
+    assert follower.proven == Frontier(
+        Millis(BASE_MS + 7), Millis(BASE_MS + source.now_ms + date_ahead_ms)
+    )
+    assert follower.newest_ms is None, "it was shown a row again"
+    assert source.questions == asked + 1
+
+
 # --- The properties above find the mechanisms taken out
 
 
@@ -323,6 +341,14 @@ def test_settling_by_the_clock_at_the_end_of_a_walk_loses_models() -> None:
             return Millis(BASE_MS + self.source.now_ms)
 
     assert falsified(follow_cases(), lambda case: case.play(Hasty))
+
+
+def test_settling_without_an_overlap_loses_models() -> None:
+    class Trusting(Follower):
+        def settles_at(self, cycle: Cycle) -> Millis:
+            return Millis(cycle.source_now_ms + self.overlap_ms)
+
+    assert falsified(follow_cases(), lambda case: case.play(Trusting))
 
 
 def test_believing_a_date_that_runs_ahead_loses_models() -> None:

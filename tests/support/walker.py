@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from support.live_listing import BASE_MS, QUIET, LiveListing, Turn, content_of
 
-from syncer.domain import Cycle, CycleKind, Millis, Page, Plan, Scope, SortKey, Walk
+from syncer.domain import Cycle, CycleKind, Millis, Model, Page, Plan, Scope, SortKey, Walk
 from syncer.engine import plan_backlog
 from syncer.errors import WalkBroken
 from syncer.planner import choose, cut, frontier
@@ -76,7 +76,7 @@ def walk_through(
             assert quiet_breaks <= MAX_BREAKS_WHEN_QUIET, "a source at rest is not believed"
             reading = Reading()
             continue
-        report.handed_out |= {entry.id for entry in page.entries}
+        report.handed_out |= {model.id for model in models_of(page)}
         assert never_back(walk, step.walk)
         walk, reading = step.walk, step.reading
         for row in steadfast.values():
@@ -91,8 +91,13 @@ def has_passed(walk: Walk, at_ms: int) -> bool:
     return walk.done or (walk.after_ms is not None and at_ms <= walk.after_ms)
 
 
+def models_of(page: Page) -> list[Model]:
+    """A ``LiveListing`` lists nothing else."""
+    return [entry for entry in page.entries if isinstance(entry, Model)]
+
+
 def newest_of(page: Page) -> Millis | None:
-    return max((at for each in page.entries if (at := each.updated_ms) is not None), default=None)
+    return max((model.updated_ms for model in models_of(page)), default=None)
 
 
 def never_back(before: Walk, after: Walk) -> bool:
@@ -137,6 +142,11 @@ class Follower:
         """Something was listed; before that there is nothing to have a watermark of."""
         self.complete_cycles = 0
 
+    @property
+    def our_now_ms(self) -> Millis:
+        """Our clock is right here."""
+        return Millis(BASE_MS + self.source.now_ms)
+
     def begin(self, turn: Turn = QUIET) -> None:
         """Ask the first question of a cycle; a poll that shows everything is a cycle."""
         plan = self._plan()
@@ -152,7 +162,7 @@ class Follower:
             walk = plan_backlog(plan, ceiling_ms).partitions[0].walk
         if source_now_ms is None:
             seen = [newest_ms, self.head_ms]
-            source_now_ms = frontier.newest_seen(seen, latest_ms=self.source.now_ms)
+            source_now_ms = frontier.newest_seen(seen, latest_ms=self.our_now_ms)
         self.cycle = Cycle(
             1, "public", plan.kind, plan.strategy, plan.reason, source_now_ms, ceiling_ms
         )
@@ -233,9 +243,9 @@ class Follower:
         return cycle.source_now_ms
 
     def _believed(self, page: Page) -> Millis | None:
-        """Our clock is right here, and no lead over it is tolerated."""
+        """No lead over our clock is tolerated."""
         return frontier.believed_date(
-            page.source_now_ms, our_now_ms=Millis(self.source.now_ms), tolerance_ms=0
+            page.source_now_ms, our_now_ms=self.our_now_ms, tolerance_ms=0
         )
 
     def _plan(self) -> Plan:
@@ -250,10 +260,10 @@ class Follower:
         return self.source.answer(next_question(walk, reading, page_size=self.page_size), turn)
 
     def _store(self, page: Page) -> None:
-        for entry in page.entries:
-            order = entry.updated_ms, page.sent_order
-            if entry.id not in self.mirror or self.mirror[entry.id][0] <= order:
-                self.mirror[entry.id] = order, content_of(entry)
+        for model in models_of(page):
+            order = model.updated_ms, page.sent_order
+            if model.id not in self.mirror or self.mirror[model.id][0] <= order:
+                self.mirror[model.id] = order, content_of(model)
         if (newest_ms := newest_of(page)) is not None:
             self.newest_ms = max(self.newest_ms or newest_ms, newest_ms)
 
@@ -267,7 +277,7 @@ class Follower:
             self.newest_ms,
             cycle,
             overlap_ms=self.overlap_ms,
-            latest_ms=self.source.now_ms + 1,
+            latest_ms=self.our_now_ms,
         )
         assert stored is None or raised.watermark_ms >= stored
         self.head_ms = max(self.head_ms, raised.head_ms or self.head_ms)

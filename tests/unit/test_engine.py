@@ -142,6 +142,21 @@ def test_a_backlog_is_read_up_to_what_the_source_had_when_it_was_first_asked(
 # --- where a delta walk starts
 
 
+@pytest.mark.parametrize(("settled_from", "after"), [(10**9, 1000), (None, 999)])
+def test_a_delta_walk_starts_where_the_settle_rule_says(
+    engine: Engine, settled_from: int | None, after: int
+) -> None:
+    settled = None if settled_from is None else Millis(settled_from)
+    state = replace(known(watermark=1000), pin="somewhere", settled_from_ms=settled)
+
+    assert engine._delta_after(state) == after
+
+
+def test_a_catalog_that_never_listed_anything_is_asked_for_everything(engine: Engine) -> None:
+    """``Date`` alone says nothing about the timestamps of models that are yet to come."""
+    assert engine._delta_after(replace(known(watermark=10**9), settled_from_ms=OUR_NOW)) == 0
+
+
 def test_a_catalog_that_is_backfilled_and_has_no_watermark_is_not_followed(engine: Engine) -> None:
     with pytest.raises(SyncerError, match="catalog public has no watermark"):
         engine._delta_after(NEW)

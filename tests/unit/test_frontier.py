@@ -106,18 +106,20 @@ def cycle(kind: CycleKind, *, now: int, ceiling: int | None = None) -> Cycle:
 
 
 @pytest.mark.parametrize(
-    ("kind", "stored", "newest", "proven"),
+    ("kind", "stored", "newest", "watermark", "head"),
     [
-        pytest.param(CycleKind.DELTA, 10, 40, Proven(40, 40), id="a poll"),
-        pytest.param(CycleKind.DELTA, 10, None, Proven(10, None), id="a poll without a row"),
-        pytest.param(CycleKind.DELTA, 10, 5000, Proven(900, 900), id="a row from the future"),
-        pytest.param(CycleKind.BACKFILL, None, 40, Proven(600, 40), id="a first filling"),
-        pytest.param(CycleKind.BACKFILL, 800, 40, Proven(800, 40), id="never back"),
-        pytest.param(CycleKind.SWEEP, None, None, Proven(600, None), id="an empty listing"),
+        pytest.param(CycleKind.DELTA, 10, 40, 40, 40, id="a poll"),
+        pytest.param(CycleKind.DELTA, 10, None, 10, None, id="a poll without a row"),
+        pytest.param(CycleKind.DELTA, 10, 2000, 2000, 2000, id="a row that is only just believed"),
+        pytest.param(CycleKind.DELTA, 10, 2001, 900, 900, id="a row from the future"),
+        pytest.param(CycleKind.DELTA, None, 40, 600, 40, id="a poll before there is a watermark"),
+        pytest.param(CycleKind.BACKFILL, None, 40, 600, 40, id="a first filling"),
+        pytest.param(CycleKind.BACKFILL, 800, 40, 800, 40, id="never back"),
+        pytest.param(CycleKind.SWEEP, None, None, 600, None, id="an empty listing"),
     ],
 )
 def test_what_a_complete_cycle_proves(
-    kind: CycleKind, stored: int | None, newest: int | None, proven: Proven
+    kind: CycleKind, stored: int | None, newest: int | None, watermark: int, head: int | None
 ) -> None:
     told = prove(
         None if stored is None else Millis(stored),
@@ -127,4 +129,4 @@ def test_what_a_complete_cycle_proves(
         latest_ms=2000,
     )
 
-    assert told == proven
+    assert told == Proven(Millis(watermark), None if head is None else Millis(head))
