@@ -8,6 +8,7 @@ Kind: conductor.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,15 +23,19 @@ from syncer.domain import (
     Lane,
     Millis,
     Partition,
+    Privacy,
+    Proven,
     SentOrder,
     to_millis,
 )
 from syncer.planner.frontier import MAX_ROW_AHEAD_MS, prove
+from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
 from syncer.store.catalogs import CatalogStore
 from syncer.store.lease import Lease
 from syncer.store.pages import CommitResult, PageStore
 from syncer.store.progress import WatermarkRule
+from syncer.store.sweeps import SweepStore
 from syncer.voice import Voice
 
 _SENT_ORDER_BITS = 40
@@ -74,6 +79,7 @@ class CatalogContext:
     """What the catalog is filled from: the base URL, and the project of a private catalog."""
     pages: PageStore
     catalogs: CatalogStore
+    sweeps: SweepStore
     lease: Lease
     clock: Clock
     rng: random.Random
@@ -82,6 +88,10 @@ class CatalogContext:
     page_size: int
     max_concurrency: int
     retry_deadline_s: float
+    owner: OwnerCheck = field(default_factory=OwnerCheck)
+    """Refuses pages of somebody else's private catalog."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held while removals are confirmed and while a poll is under way: they take turns."""
     observer: CycleObserver = field(default_factory=NoObserver)
     _sent: Iterator[int] = field(
         default_factory=lambda: iter(range(1, 1 << _SENT_ORDER_BITS)), repr=False
@@ -93,6 +103,11 @@ class CatalogContext:
         return self.settings.name
 
     @property
+    def has_delta(self) -> bool:
+        """Whether the listing can be asked for what changed; a private one cannot."""
+        return self.settings.privacy is Privacy.PUBLIC
+
+    @property
     def overlap_ms(self) -> int:
         """How far before the watermark a walk starts again."""
         return round(self.settings.overlap_s * 1000)
@@ -102,27 +117,31 @@ class CatalogContext:
         """Says what happens to this catalog."""
         return Voice(self.name, self.lease.epoch, self.progress)
 
-    def fetcher(self, kind: CycleKind) -> Fetcher:
-        """Asks this catalog's questions in the lane of its cycle."""
+    def fetcher(self, kind: CycleKind, *, lane: Lane | None = None) -> Fetcher:
+        """Asks this catalog's questions, in the lane of their cycle unless told otherwise."""
         return Fetcher(
             source=self.source,
             scope=self.settings.scope,
-            lane=_LANES[kind],
+            lane=_LANES[kind] if lane is None else lane,
             page_size=self.page_size,
             next_sent_order=self._next_sent_order,
             on_page_halved=self.voice.page_halved,
+            check=self.owner.check,
         )
 
     def watermark_rule(self) -> WatermarkRule:
         """How far a complete cycle of this catalog raises its watermark."""
         overlap_ms, clock = self.overlap_ms, self.clock
 
-        def rule(
-            stored: Millis | None, newest: Millis | None, cycle: Cycle
-        ) -> tuple[Millis, Millis | None]:
-            latest_ms = max(to_millis(clock.now()), cycle.source_now_ms) + MAX_ROW_AHEAD_MS
-            proven = prove(stored, newest, cycle, overlap_ms=overlap_ms, latest_ms=latest_ms)
-            return proven.watermark_ms, proven.head_ms
+        def rule(stored: Millis | None, newest: Millis | None, cycle: Cycle) -> Proven:
+            return prove(
+                stored,
+                newest,
+                cycle,
+                overlap_ms=overlap_ms,
+                latest_ms=max(to_millis(clock.now()), cycle.source_now_ms) + MAX_ROW_AHEAD_MS,
+                has_delta=self.has_delta,
+            )
 
         return rule
 

@@ -35,6 +35,12 @@ class PageSource(Protocol):
         """One answer, retried as its errors deserve."""
         ...
 
+    async def fetch_model(
+        self, model_id: str, *, project_id: str | None, lane: Lane
+    ) -> bytes | None:
+        """One model's answer as sent; ``None`` when the source does not know the id."""
+        ...
+
 
 class StopSignal:
     """Asks work to end between two pages, and says why."""
@@ -86,6 +92,10 @@ class Stride:
     """Parts that were cut off this partition at this page, to be begun with its commit."""
 
 
+def _accept(_page: Page) -> None:
+    """Any page will do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetcher:
     """How the questions of one catalog are asked."""
@@ -97,6 +107,9 @@ class Fetcher:
     next_sent_order: Callable[[], SentOrder]
     on_page_halved: Callable[[int], None]
     """Told the new page size after an answer was too large."""
+    check: Callable[[Page], None] = _accept
+    """Raises what forbids an answer to be used at all."""
+    is_deleted_feed: bool = False
 
     async def fetch(self, checkpoint: Checkpoint, reading: Reading) -> Fetched:
         """Ask what comes next; a page too large for us is asked again in halves, down to 1.
@@ -114,6 +127,8 @@ class Fetcher:
                 type_=checkpoint.partition.type,
                 tag=checkpoint.partition.tag,
             )
+            if self.is_deleted_feed:
+                question = replace(question, is_deleted_feed=True)
             try:
                 page = await self.source.fetch_page(
                     self.scope, question, lane=self.lane, next_sent_order=self.next_sent_order
@@ -126,6 +141,7 @@ class Fetcher:
                 # A token speaks of pages of the old size.
                 reading = Reading()
             else:
+                self.check(page)
                 return Fetched(page, reading, size)
 
 

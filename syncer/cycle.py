@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tenacity import AsyncRetrying
+
 from syncer.api.retry import retry_policy
 from syncer.context import CatalogContext
 from syncer.crawl import Fetched, Stride, crawl_partition
-from syncer.domain import Checkpoint, Cycle, Page
+from syncer.domain import Checkpoint, Cycle, CycleKind, Page
 from syncer.errors import ExitCode, SourceRejected, SyncerError, Verdict
 from syncer.outcome import Tally
+from syncer.planner.sweeping import seen_on
+from syncer.store.effects import Effect, MoveCheckpoint
 from syncer.store.pages import CommitResult
-from syncer.store.progress import Effect, MoveCheckpoint
 from syncer.store.rows import batch_from_page
 from syncer.work import WorkPool
 
@@ -33,6 +36,17 @@ class CycleRun:
     tally: Tally
     answers: dict[str, Fetched] = field(default_factory=dict)
     """First answers that were asked before the cycle was stored, by partition."""
+    _was_stopped: bool = False
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether the pages also say what is listed no more."""
+        return self.cycle.kind is CycleKind.SWEEP
+
+    @property
+    def is_walked(self) -> bool:
+        """Whether ``run`` came to the end of every partition that it did not report."""
+        return not self._was_stopped
 
     async def run(self, checkpoints: tuple[Checkpoint, ...]) -> Mapping[str, SyncerError]:
         """Walk what is open; returns why partitions stopped, by name.
@@ -52,6 +66,10 @@ class CycleRun:
             await self._crawl(checkpoint, pool)
 
         failures = await pool.run(crawl, workers=context.max_concurrency)
+        self._was_stopped = pool.stop.is_set
+        if self.is_sweep:
+            # What it did not see is yet to be confirmed.
+            return failures
         if not self.tally.finished and not pool.stop.is_set:
             self.tally.finished = await context.pages.finish_cycle(
                 self.cycle, context.watermark_rule()
@@ -65,7 +83,10 @@ class CycleRun:
         context.voice.partition_started(partition.name)
 
         async def commit(stride: Stride) -> None:
-            effect = MoveCheckpoint(self.cycle, stride.before, stride.after, stride.cut_off, rule)
+            seen = seen_on(stride.before.partition.walk, stride.page) if self.is_sweep else None
+            effect = MoveCheckpoint(
+                self.cycle, stride.before, stride.after, stride.cut_off, rule, seen
+            )
             await commit_page(context, partition.name, stride.page, effect, self.tally, counted)
             await pool.add(stride.cut_off)
 
@@ -113,6 +134,25 @@ class CycleRun:
             self.context.voice.database_trouble(unrecorded)
 
 
+def store_policy(context: CatalogContext) -> AsyncRetrying:
+    """Try a transaction again while the database is away, up to the retry deadline.
+
+    Only for what finds out by itself whether an earlier try was stored.
+    """
+
+    def on_retry(*, error: SyncerError, delay_s: float, attempt: int) -> None:
+        # What could not be stored is not in hand any more.
+        context.stop.check()
+        context.voice.retry_scheduled(error=error, delay_s=delay_s, attempt=attempt)
+
+    return retry_policy(
+        deadline_s=context.retry_deadline_s,
+        clock=context.clock,
+        rng=context.rng,
+        on_retry=on_retry,
+    )
+
+
 async def commit_page(
     context: CatalogContext, partition: str, page: Page, effect: Effect, *tallies: Tally
 ) -> None:
@@ -123,18 +163,7 @@ async def commit_page(
     Cancel-safe: yes; the outcome of the last try is then unknown and found out on resume.
     """
     batch = batch_from_page(context.name, page)
-
-    def on_retry(*, error: SyncerError, delay_s: float, attempt: int) -> None:
-        # A page that could not be stored is not in hand any more.
-        context.stop.check()
-        context.voice.retry_scheduled(error=error, delay_s=delay_s, attempt=attempt)
-
-    policy = retry_policy(
-        deadline_s=context.retry_deadline_s,
-        clock=context.clock,
-        rng=context.rng,
-        on_retry=on_retry,
-    )
+    policy = store_policy(context)
     result: CommitResult = await policy(context.pages.commit_page, batch, effect)
     for tally in tallies:
         tally.add(len(page.entries), result)

@@ -101,6 +101,8 @@ class Question:
     """Narrow to one type (a type partition). Replaces the scope's ``types``."""
     tag: str | None = None
     """Narrow to one tag (a tag partition). Replaces the scope's ``tags``."""
+    is_deleted_feed: bool = False
+    """Ask what was deleted lately instead of what is listed (private). Replaces ``status``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,40 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Blind:
+    """A range of ``createdAt`` in which a record without a readable id was listed."""
+
+    after_ms: Millis | None
+    """Exclusive start; ``None``: from the beginning."""
+    before_ms: Millis | None
+    """Exclusive end; ``None``: to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one page of a sweep proves to be listed."""
+
+    ids: tuple[str, ...]
+    """Of usable and unusable models alike."""
+    blind: Blind | None = None
+    """Where it proves nothing, because a listed record could not be told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absences:
+    """What a sweep has confirmed, before anything is removed."""
+
+    absent: int
+    """Live models whose absence was confirmed; rows named by the deleted feed do not count."""
+    recent: int
+    """Models removed in the last 24 h for the same reason."""
+    live: int
+    """Live models of the mirror, the absent ones included."""
+    is_listing_empty: bool
+    """Not one model was listed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Crossing:
     """A span that was crossed by token and is being read until two readings agree."""
 
@@ -190,6 +226,10 @@ class Walk:
     """Exclusive upper bound; ``None``: to the end of the listing."""
     crossing: Crossing | None = None
     done: bool = False
+
+
+PROBE = "probe"
+"""The strategy of a cycle that is over when its first answer is the last."""
 
 
 class CycleKind(enum.StrEnum):
@@ -248,6 +288,25 @@ class Cycle:
     source_now_ms: Millis
     """``Date`` of the cycle's first page; never re-read on resume."""
     ceiling_ms: Millis | None
+    low_ms: Millis | None = None
+    """Of a sweep: below it delta walks had read everything when it began; ``None`` where there are
+    none."""
+
+    @property
+    def is_one_answer(self) -> bool:
+        """Whether a single answer was the whole cycle: the listing as it was at one moment."""
+        return self.strategy == PROBE
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a complete cycle says about its catalog."""
+
+    watermark_ms: Millis
+    head_ms: Millis | None
+    """Newest believable source time seen."""
+    is_fresh: bool = True
+    """Whether the mirror is as complete as it can be; new models alone do not make it so."""
 
 
 @dataclass(frozen=True, slots=True)

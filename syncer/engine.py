@@ -1,16 +1,14 @@
 """
-Run the cycles of one catalog: backfill, delta, refresh.
+Run the cycles of one catalog: backfill, delta, sweep.
 
-Owns which cycle runs, where it starts and what becomes of its errors. Never builds a URL, never
-decodes, never writes SQL.
-Invariant: success means complete, and complete is what was committed, not "no error was raised".
+Owns which cycle runs and where it starts. Never builds a URL, never decodes, never writes SQL.
+Invariant: a cycle that was begun is finished before another of its kind begins.
 Kind: conductor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from syncer.context import CatalogContext
@@ -20,33 +18,31 @@ from syncer.domain import (
     Checkpoint,
     Cycle,
     CycleKind,
+    Lane,
     Millis,
     Partition,
     PartitionPhase,
     Plan,
-    Privacy,
-    to_millis,
+    SortKey,
 )
-from syncer.errors import CatalogPinned, ExitCode, SourceRejected, SyncerError, Verdict
-from syncer.outcome import CycleOutcome, Tally, worst
-from syncer.planner.choose import MirrorFacts, plan_backfill, plan_delta, plan_refresh
-from syncer.planner.frontier import (
-    MAX_ROW_AHEAD_MS,
-    Frontier,
-    believed_date,
-    delta_after,
-    newest_seen,
-)
+from syncer.ending import Failures, run_to_its_end
+from syncer.errors import CatalogPinned, SourceRefused, SourceRejected, SyncerError
+from syncer.feed import REACH_S, DeletedFeed
+from syncer.outcome import CycleOutcome, Tally
+from syncer.planner.choose import MirrorFacts, plan_backfill, plan_backlog, plan_delta
+from syncer.planner.frontier import Frontier, delta_after, delta_low
+from syncer.planner.identity import is_same_source, owner_of, pin_with_owner
+from syncer.planner.sweeping import plan_sweep, plan_sweep_poll
 from syncer.planner.walk import Reading, advance
+from syncer.reconcile import Reconciliation
+from syncer.sourcetime import backlog_ceiling, date_of, source_now
 from syncer.store.catalogs import CatalogState
-from syncer.store.progress import FinishPoll
+from syncer.store.effects import FinishPoll
 from syncer.store.rows import batch_from_page
 
-Failures = Mapping[str, SyncerError]
-DATE_RESOLUTION_MS = 1000
-"""Of the ``Date`` header."""
-
-_CycleBody = Callable[[Tally], Awaitable[Failures]]
+BEYOND_FEED = "the feed of deleted models was not read for longer than it reaches back"
+REMOVALS = "removals"
+"""The part of a sweep that the guard may refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +50,10 @@ class Engine:
     """The cycles of one catalog, under one lease."""
 
     context: CatalogContext
+    feed: DeletedFeed = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "feed", DeletedFeed(self.context))
 
     async def prepare(self, *, restart: bool = False) -> CatalogState:
         """Read the catalog's state, honouring ``--restart``, the pin and a changed scope.
@@ -67,7 +67,7 @@ class Engine:
             await context.catalogs.restore(context.lease)
         if restart:
             await context.catalogs.reset(context.lease, scope, pin=None)
-        elif state.pin is not None and state.pin != context.pin:
+        elif state.pin is not None and not is_same_source(state.pin, context.pin):
             raise CatalogPinned(
                 f"catalog {context.name} was first filled from {state.pin}, "
                 f"the configuration now names {context.pin}",
@@ -78,8 +78,11 @@ class Engine:
             context.voice.scope_changed()
             await context.catalogs.reset(context.lease, scope, pin=state.pin)
         else:
+            context.owner.owner = owner_of(state.pin)
             return state
-        return await context.catalogs.register(context.name, scope)
+        state = await context.catalogs.register(context.name, scope)
+        context.owner.owner = owner_of(state.pin)
+        return state
 
     async def backfill(self, state: CatalogState) -> CycleOutcome:
         """Fill the catalog completely; resumes an unfinished backfill, does nothing after one."""
@@ -91,82 +94,196 @@ class Engine:
         async def body(tally: Tally) -> Failures:
             return await self._walk(await self.plan(), state, tally)
 
-        return await self._guarded(CycleKind.BACKFILL, body)
+        return await run_to_its_end(self.context, CycleKind.BACKFILL, body)
 
     async def follow(self, state: CatalogState) -> CycleOutcome:
-        """Catch up with the source: one delta cycle, or a complete walk where there is no delta."""
-        if self.context.settings.privacy is Privacy.PRIVATE:
+        """Catch up with the source by the cheapest question that does.
 
-            async def refresh(tally: Tally) -> Failures:
-                return await self._walk(plan_refresh(), state, tally)
+        A listing that fits one page is swept whole, for the price of a delta.
+        """
+        fits_one_page = await self._fits_one_page()
 
-            return await self._guarded(CycleKind.SWEEP, refresh)
+        async def poll(tally: Tally) -> Failures:
+            has_feed = not self.context.has_delta and await self.feed.read(tally)
+            try:
+                if fits_one_page:
+                    return await self._sweep_in_one(state, tally, has_feed=has_feed)
+                async with self.context.turn:
+                    return await self._delta(state, tally, has_feed=has_feed)
+            except SourceRefused:
+                # It is not the feed alone that is refused: say nothing about that one yet.
+                self.feed.is_refused = False
+                raise
 
-        async def delta(tally: Tally) -> Failures:
-            return await self._delta(state, tally)
-
-        outcome = await self._guarded(CycleKind.DELTA, delta)
-        if outcome.complete and outcome.resumed:
+        kind = CycleKind.SWEEP if fits_one_page else CycleKind.DELTA
+        outcome = await run_to_its_end(self.context, kind, poll)
+        if outcome.complete and outcome.resumed and kind is CycleKind.DELTA:
             # That was an earlier run's backlog; now for what changed since.
             state = await self.prepare()
-            outcome = await self._guarded(CycleKind.DELTA, delta)
+            outcome = await run_to_its_end(self.context, kind, poll)
         return outcome
+
+    async def sweep(
+        self, state: CatalogState, *, reason: str, allowed: int | None = None
+    ) -> CycleOutcome:
+        """Compare the whole listing with the mirror, and remove what is gone.
+
+        Args:
+            state: as ``prepare`` read it.
+            reason: why now.
+            allowed: an operator's one-time ceiling of removals, which stands in for the guard.
+        """
+
+        async def body(tally: Tally) -> Failures:
+            facts = await self._facts()
+            plan = plan_sweep(reason, models=facts.models, page_size=self.context.page_size)
+            failures = await self._walk(plan, state, tally, allowed=allowed)
+            self.feed.is_refused = False
+            return failures
+
+        return await run_to_its_end(self.context, CycleKind.SWEEP, body)
+
+    async def why_sweep(self, state: CatalogState) -> str | None:
+        """Why a sweep is due now; ``None`` when it is not."""
+        context = self.context
+        since_s, interval_s = state.since_sweep_s, context.settings.sweep_interval_s
+        if since_s is None or since_s == float("inf"):
+            return "what is mirrored was never compared as a whole under this scope"
+        if since_s >= interval_s:
+            return f"the last sweep ended {since_s:.0f} s ago, sweep_interval_s is {interval_s:g}"
+        if self.is_beyond_feed(state):
+            return BEYOND_FEED
+        if await context.pages.read_open_cycle(context.name, CycleKind.SWEEP) is not None:
+            return "an earlier sweep is not finished"
+        return None
+
+    def is_beyond_feed(self, state: CatalogState) -> bool:
+        """Whether deletions may have left the feed unread: then the sweep goes first."""
+        if self.context.has_delta or state.since_feed_s is None:
+            return False
+        return min(state.since_feed_s, state.since_sweep_s or state.since_feed_s) > REACH_S
 
     async def plan(self) -> Plan:
         """The backfill that would run now, were none under way."""
-        by_type, by_tag = await self.context.catalogs.read_facts(self.context.name)
+        settings = self.context.settings
         return plan_backfill(
-            self.context.settings.scope,
-            self.context.settings.partition_by,
-            MirrorFacts(sum(by_type.values()), by_type, by_tag),
+            settings.scope,
+            settings.partition_by,
+            await self._facts(),
             page_size=self.context.page_size,
         )
 
-    async def _walk(self, plan: Plan, state: CatalogState, tally: Tally) -> Failures:
+    async def _facts(self) -> MirrorFacts:
+        by_type, by_tag = await self.context.catalogs.read_facts(self.context.name)
+        return MirrorFacts(sum(by_type.values()), by_type, by_tag)
+
+    async def _fits_one_page(self) -> bool:
+        """Whether one question shows the whole listing, by what the mirror holds."""
+        context = self.context
+        if await context.pages.read_open_cycle(context.name, CycleKind.DELTA) is not None:
+            return False
+        limit = context.page_size
+        return await context.catalogs.count_live(context.name, limit=limit) < limit
+
+    async def _walk(
+        self, plan: Plan, state: CatalogState, tally: Tally, *, allowed: int | None = None
+    ) -> Failures:
         """A complete range walk: a new one, or what is left of the one under way."""
-        if (resumed := await self._resume(plan, tally)) is not None:
+        if (resumed := await self._resume(plan, tally, allowed=allowed)) is not None:
             return resumed
         self.context.voice.cycle_started(plan, reason=plan.reason)
         plan, fetched = await self._first_answer(plan)
         await self._pin(fetched, state)
-        return await self._run(plan, fetched, state, tally)
+        return await self._run(plan, fetched, state, tally, allowed=allowed)
 
-    async def _delta(self, state: CatalogState, tally: Tally) -> Failures:
-        plan = plan_delta(self._delta_after(state))
+    async def _delta(self, state: CatalogState, tally: Tally, *, has_feed: bool) -> Failures:
+        plan = await self._plan_delta(state)
         if (resumed := await self._resume(plan, tally)) is not None:
             return resumed
         started_at = self.context.clock.now()
-        fetched = await self._ask(plan)
-        await self._pin(fetched, state)
-        step = advance(plan.partitions[0].walk, fetched.reading, fetched.page)
-        if step.walk.done:
-            await self._commit_poll(plan, fetched, state, started_at, tally)
+        fetched, is_whole = await self._ask_poll(plan, state)
+        batch = batch_from_page(self.context.name, fetched.page)
+        if is_whole:
+            await self._commit_poll(plan, fetched, state, started_at, tally, has_feed=has_feed)
             return {}
-        newest_ms = batch_from_page(self.context.name, fetched.page).newest_ms
-        seen = [at for at in (newest_ms, state.head_ms) if at is not None]
-        ceiling_ms = _backlog_ceiling(self._date(fetched), max(seen, default=None))
+        seen = [at for at in (batch.newest_ms, state.head_ms) if at is not None]
+        ceiling_ms = backlog_ceiling(date_of(self.context, fetched), max(seen, default=None))
         backlog = plan_backlog(plan, ceiling_ms)
         self.context.voice.cycle_started(backlog, reason=backlog.reason)
         return await self._run(backlog, fetched, state, tally)
 
-    async def _resume(self, plan: Plan, tally: Tally) -> Failures | None:
+    async def _sweep_in_one(self, state: CatalogState, tally: Tally, *, has_feed: bool) -> Failures:
+        """One question; more only if it does not show all, or not all that the mirror holds."""
+        plan = plan_sweep_poll()
+        if (resumed := await self._resume(plan, tally)) is not None:
+            return resumed
+        started_at = self.context.clock.now()
+        async with self.context.turn:
+            fetched, is_whole = await self._ask_poll(plan, state)
+            batch = batch_from_page(self.context.name, fetched.page)
+            if is_whole and await self.context.sweeps.is_all_listed(batch):
+                await self._commit_poll(plan, fetched, state, started_at, tally, has_feed=has_feed)
+                return {}
+        reason = "models are gone, or older than stored" if is_whole else "it outgrew one page"
+        walk = plan_sweep(reason, models=len(batch.models), page_size=self.context.page_size)
+        self.context.voice.cycle_started(walk, reason=reason)
+        return await self._run(walk, fetched, state, tally)
+
+    async def _plan_delta(self, state: CatalogState) -> Plan:
+        if self.context.has_delta:
+            return plan_delta(self._delta_after(state))
+        newest_ms = await self.context.catalogs.read_newest(self.context.name)
+        after_ms = delta_after(
+            Frontier(newest_ms or Millis(0), state.settled_from_ms),
+            overlap_ms=self.context.overlap_ms,
+        )
+        return plan_delta(after_ms, SortKey.CREATED)
+
+    async def _ask_poll(self, plan: Plan, state: CatalogState) -> tuple[Fetched, bool]:
+        """The answer to a poll's one question, and whether it is all there is."""
+        fetched = await self._ask(plan, lane=Lane.POLL)
+        step = advance(plan.partitions[0].walk, fetched.reading, fetched.page)
+        await self._pin(fetched, state)
+        return fetched, step.walk.done
+
+    async def _resume(
+        self, plan: Plan, tally: Tally, *, allowed: int | None = None
+    ) -> Failures | None:
         open_cycle = await self.context.pages.read_open_cycle(self.context.name, plan.kind)
         if open_cycle is None:
             return None
         cycle, checkpoints = open_cycle
         tally.resumed = True
         self.context.voice.cycle_started(plan, reason=f"resumed: {cycle.reason}")
-        return await CycleRun(self.context, cycle, tally).run(checkpoints)
+        return await self._finish(CycleRun(self.context, cycle, tally), checkpoints, allowed)
 
     async def _run(
-        self, plan: Plan, fetched: Fetched, state: CatalogState, tally: Tally
+        self,
+        plan: Plan,
+        fetched: Fetched,
+        state: CatalogState,
+        tally: Tally,
+        *,
+        allowed: int | None = None,
     ) -> Failures:
         """Store the cycle, then walk it, beginning with the answer that told its source time."""
         cycle, checkpoints = await self.context.pages.open_cycle(
             self._new_cycle(plan, fetched, state), plan.partitions
         )
         run = CycleRun(self.context, cycle, tally, {plan.partitions[0].name: fetched})
-        return await run.run(checkpoints)
+        return await self._finish(run, checkpoints, allowed)
+
+    async def _finish(
+        self, run: CycleRun, checkpoints: tuple[Checkpoint, ...], allowed: int | None
+    ) -> Failures:
+        """Walk what is open; of a sweep also confirm and remove, once all of it was walked."""
+        failures = await run.run(checkpoints)
+        if run.cycle.kind is not CycleKind.SWEEP or failures or not run.is_walked:
+            return failures
+        end = Reconciliation(self.context, run.cycle, run.tally, allowed)
+        refused = await end.run()
+        self.context.voice.sweep_finished(run.tally, refused)
+        return {} if refused is None else {REMOVALS: refused}
 
     async def _commit_poll(
         self,
@@ -175,25 +292,34 @@ class Engine:
         state: CatalogState,
         started_at: datetime,
         tally: Tally,
+        *,
+        has_feed: bool,
     ) -> None:
         effect = FinishPoll(
             cycle=self._new_cycle(plan, fetched, state),
             newest_ms=batch_from_page(self.context.name, fetched.page).newest_ms,
             started_at=started_at,
             watermark_rule=self.context.watermark_rule(),
+            read_feed=has_feed,
         )
         await commit_page(self.context, plan.partitions[0].name, fetched.page, effect, tally)
 
     async def _pin(self, fetched: Fetched, state: CatalogState) -> None:
         """Remember what the catalog is filled from; an empty listing says nothing about that."""
-        is_empty = not fetched.page.entries and fetched.page.next_token is None
-        if state.pin is None and not is_empty:
-            await self.context.catalogs.pin(self.context.lease, self.context.pin)
+        context, page = self.context, fetched.page
+        if not page.entries and page.next_token is None:
+            return
+        if state.pin is not None and (context.has_delta or owner_of(state.pin) is not None):
+            return
+        pin = pin_with_owner(context.pin, page, context.settings.privacy)
+        if pin != state.pin:
+            await context.catalogs.pin(context.lease, pin, instead_of=state.pin)
+            context.owner.owner = owner_of(pin)
 
-    async def _ask(self, plan: Plan) -> Fetched:
+    async def _ask(self, plan: Plan, *, lane: Lane | None = None) -> Fetched:
         """The answer to a plan's first question."""
         checkpoint = Checkpoint(0, plan.partitions[0], PartitionPhase.PENDING)
-        return await self.context.fetcher(plan.kind).fetch(checkpoint, Reading())
+        return await self.context.fetcher(plan.kind, lane=lane).fetch(checkpoint, Reading())
 
     async def _first_answer(self, plan: Plan) -> tuple[Plan, Fetched]:
         """Ask until a question is accepted: its answer tells the cycle's source time.
@@ -213,129 +339,34 @@ class Engine:
                 self.context.voice.partition_failed(first.name, error, dropped=True)
                 plan = replace(plan, partitions=plan.partitions[1:])
 
-    async def _guarded(self, kind: CycleKind, body: _CycleBody) -> CycleOutcome:
-        """Run a cycle, turn its errors into an outcome, and say both once."""
-        context, tally = self.context, Tally()
-        started_at, began_s = context.clock.now(), context.clock.monotonic()
-        error: SyncerError | None = None
-        failures: Failures = {}
-        try:
-            context.stop.check()
-            failures = await body(tally)
-        except SyncerError as caught:
-            error = caught
-        if error is None and not tally.finished:
-            error = worst(failures.values()) or context.stop.reason or _unexplained(kind)
-        outcome = CycleOutcome(
-            catalog=context.name,
-            kind=kind,
-            complete=error is None,
-            tally=tally,
-            error=error,
-            resumed=tally.resumed,
-            failures=dict(failures),
-        )
-        if error is not None:
-            await self._record_failure(kind, error, started_at)
-        context.observer.cycle_finished(
-            context.name, kind, "complete" if outcome.complete else "incomplete"
-        )
-        context.voice.cycle_finished(outcome, duration_s=context.clock.monotonic() - began_s)
-        return outcome
-
-    async def _record_failure(
-        self, kind: CycleKind, error: SyncerError, started_at: datetime
-    ) -> None:
-        """Keep the reason for ``status``; if the database is what failed, the log has it."""
-        if error.exit_code is ExitCode.LEASE_HELD:
-            return
-        try:
-            await self.context.catalogs.record_error(
-                self.context.lease,
-                error,
-                kind=kind,
-                outcome="stopped" if error.verdict is Verdict.STOP else "failed",
-                started_at=started_at,
-                blocked=error.verdict is Verdict.FATAL,
-            )
-        except SyncerError as unrecorded:
-            self.context.voice.database_trouble(unrecorded)
-
     def _delta_after(self, state: CatalogState) -> Millis:
-        if state.watermark_ms is None:
-            raise SyncerError(
-                f"catalog {self.context.name} has no watermark although it is backfilled"
-            )
         if state.pin is None:
             # Nothing was ever listed: there is nothing to have a watermark of, and another source
             # may be configured now.
             return Millis(0)
-        frontier = Frontier(state.watermark_ms, state.settled_from_ms)
-        return delta_after(frontier, overlap_ms=self.context.overlap_ms)
+        return delta_after(self._frontier(state), overlap_ms=self.context.overlap_ms)
 
-    def _date(self, fetched: Fetched) -> Millis | None:
-        """``Date`` of a page; a doubted one is as good as none."""
-        our_now_ms = to_millis(self.context.clock.now())
-        return believed_date(fetched.page.source_now_ms, our_now_ms=our_now_ms)
-
-    def _source_now(self, fetched: Fetched, state: CatalogState) -> Millis:
-        """``Date`` of the first page; without one the newest source time seen, which is too old."""
-        date_ms, believed = fetched.page.source_now_ms, self._date(fetched)
-        if believed is not None:
-            return believed
-        our_now_ms = to_millis(self.context.clock.now())
-        if date_ms is not None:
-            self.context.voice.date_doubted(ahead_s=(date_ms - our_now_ms) / 1000)
-        seen = [each.updated_ms for each in fetched.page.entries]
-        return newest_seen(
-            [*seen, state.head_ms, state.watermark_ms],
-            latest_ms=max(our_now_ms, date_ms or our_now_ms) + MAX_ROW_AHEAD_MS,
-        )
+    def _frontier(self, state: CatalogState) -> Frontier:
+        if state.watermark_ms is None:
+            raise SyncerError(
+                f"catalog {self.context.name} has no watermark although it is backfilled"
+            )
+        return Frontier(state.watermark_ms, state.settled_from_ms)
 
     def _new_cycle(self, plan: Plan, fetched: Fetched, state: CatalogState) -> Cycle:
+        low_ms = None
+        if plan.kind is CycleKind.SWEEP and self.context.has_delta:
+            low_ms = delta_low(self._frontier(state), overlap_ms=self.context.overlap_ms)
         return Cycle(
             cycle_id=0,
             catalog=self.context.name,
             kind=plan.kind,
             strategy=plan.strategy,
             reason=plan.reason,
-            source_now_ms=self._source_now(fetched, state),
+            source_now_ms=source_now(self.context, fetched, state),
             ceiling_ms=_ceiling(plan),
+            low_ms=low_ms,
         )
-
-
-def plan_backlog(probe: Plan, ceiling_ms: Millis | None) -> Plan:
-    """The probe showed more than one page: read on in windows, up to a frozen ceiling.
-
-    A row that changes meanwhile leaves its window only forwards, past the ceiling, where the next
-    cycle finds it. ``None``: to the end of the listing.
-    """
-    before_ms = None if ceiling_ms is None else Millis(ceiling_ms + 1)
-    bounded = tuple(
-        replace(each, walk=replace(each.walk, before_ms=before_ms)) for each in probe.partitions
-    )
-    return replace(
-        probe,
-        strategy="time",
-        reason="more changed than one page shows: windows by updatedAt up to the ceiling",
-        partitions=bounded,
-        estimated_requests=None,
-    )
-
-
-def _backlog_ceiling(source_now_ms: Millis | None, newest_ms: Millis | None) -> Millis | None:
-    """How far a backlog is read in one cycle: all that the source had when it was first asked.
-
-    ``Date`` has whole seconds, its rows have milliseconds: without the rest of that second the
-    newest rows would wait for the next cycle. Without a ``Date``, or with one that lies behind what
-    was listed already, only the listing's end tells.
-    """
-    if source_now_ms is None:
-        return None
-    last_ms = Millis(source_now_ms + DATE_RESOLUTION_MS - 1)
-    if newest_ms is not None and last_ms < newest_ms <= source_now_ms + MAX_ROW_AHEAD_MS:
-        return None
-    return last_ms
 
 
 def _ceiling(plan: Plan) -> Millis | None:
@@ -343,7 +374,3 @@ def _ceiling(plan: Plan) -> Millis | None:
         return None
     before_ms = plan.partitions[0].walk.before_ms
     return None if before_ms is None else Millis(before_ms - 1)
-
-
-def _unexplained(kind: CycleKind) -> SyncerError:
-    return SyncerError(f"a {kind} cycle ended without being complete and without an error")

@@ -18,6 +18,7 @@ Everything that can go wrong, each with a verdict, an exit code and a next step.
     │  ├─ CheckpointMoved      partition    exit 7   another run has moved this partition
     │  ├─ RowUnstorable        quarantine   exit 5   PostgreSQL refuses one row
     │  └─ SchemaMismatch       fatal        exit 3   behind, ahead, or another major version
+    ├─ SweepRefused            partition    exit 5   removals that the guard holds back
     ├─ LeaseHeld               fatal        exit 4   names the holder
     ├─ LeaseLost               fatal        exit 4   somebody else holds it now
     ├─ DeadlineReached         stop         exit 7   progress is kept
@@ -219,6 +220,14 @@ class SchemaMismatch(StoreError):
 
     exit_code = ExitCode.SCHEMA
     default_hint = "Run 'syncer migrate --dry-run' to see the steps, then 'syncer migrate'."
+
+
+class SweepRefused(SyncerError):
+    """more models are gone than one sweep may remove"""
+
+    verdict = Verdict.PARTITION
+    exit_code = ExitCode.NOT_ALL_WELL
+    default_hint = "If that is right, run 'syncer sweep' with --allow-removals."
 
 
 class LeaseHeld(SyncerError):

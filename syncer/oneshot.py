@@ -17,6 +17,7 @@ from syncer.config import CatalogSettings, Settings
 from syncer.domain import Clock, Plan
 from syncer.engine import Engine
 from syncer.errors import DeadlineReached, ExitCode, Stopped, SyncerError
+from syncer.jobs import Job, carry_out
 from syncer.outcome import CycleOutcome, exit_code_of
 from syncer.planner.choose import MirrorFacts, plan_backfill
 from syncer.reading import open_existing
@@ -24,16 +25,6 @@ from syncer.runtime import Runtime
 from syncer.store.catalogs import CatalogStore, count_open_quarantine, read_facts
 from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a one-shot command was asked to do."""
-
-    follow: bool
-    """Catch up after the backfill (sync), or leave it at that (backfill)."""
-    restart: bool = False
-    deadline_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -102,15 +93,8 @@ async def _work_on(
     try:
         lease = await runtime.keeper.acquire(catalog.name)
         engine = Engine(runtime.context(catalog, lease))
-        state = await engine.prepare(restart=job.restart)
-        if state.backfilled_at is None:
-            outcome = await engine.backfill(state)
+        async for outcome in carry_out(engine, job):
             result.cycles.append(outcome)
-            if not outcome.complete:
-                return
-            state = await engine.prepare()
-        if job.follow:
-            result.cycles.append(await engine.follow(state))
     except SyncerError as error:
         result.error = error
 

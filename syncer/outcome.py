@@ -50,6 +50,21 @@ class PageResult(Protocol):
         ...
 
     @property
+    def rewound(self) -> int:
+        """Went back to an older version, which the source showed twice."""
+        ...
+
+    @property
+    def missed(self) -> int:
+        """Found by a sweep although a delta walk should have brought them."""
+        ...
+
+    @property
+    def unannounced(self) -> int:
+        """Found by a sweep, and by nothing else to be found."""
+        ...
+
+    @property
     def cycle_finished(self) -> bool:
         """Whether the page's transaction ended its cycle."""
         ...
@@ -67,6 +82,13 @@ class Tally:
     unchanged: int = 0
     stale: int = 0
     quarantined: int = 0
+    rewound: int = 0
+    missed: int = 0
+    unannounced: int = 0
+    removed: int = 0
+    """Tombstones set."""
+    removals_waiting: int = 0
+    """Confirmed removals that the guard holds back."""
     finished: bool = False
     resumed: bool = False
 
@@ -80,6 +102,9 @@ class Tally:
         self.unchanged += result.unchanged
         self.stale += result.stale
         self.quarantined += result.quarantined
+        self.rewound += result.rewound
+        self.missed += result.missed
+        self.unannounced += result.unannounced
         self.finished = self.finished or result.cycle_finished
 
 

@@ -16,36 +16,14 @@ from syncer.api.decode import decode_model
 from syncer.config import CatalogSettings
 from syncer.context import CatalogContext
 from syncer.cycle import commit_page
-from syncer.domain import (
-    Checkpoint,
-    CycleKind,
-    Millis,
-    Partition,
-    PartitionPhase,
-    SortKey,
-    Walk,
-)
+from syncer.domain import CycleKind, Millis, SortKey, Walk
 from syncer.outcome import Tally
-from syncer.planner.walk import Reading, advance
 from syncer.runtime import Runtime
-from syncer.store.pool import Connection
-from syncer.store.queries import Queries
+from syncer.span import read_span
+from syncer.store.effects import NoEffect
 from syncer.store.status import QuarantineRow, list_quarantine
 
 _PARTITION = "quarantine"
-
-
-@dataclass(frozen=True, slots=True)
-class NoEffect:
-    """The page moves no checkpoint: it was asked beside the walks."""
-
-    async def begin(self, connection: Connection, queries: Queries) -> None:
-        """Nothing to claim."""
-
-    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
-        """No cycle ends."""
-        del connection, queries, wrote
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +102,6 @@ async def retry_models(context: CatalogContext, rows: Iterable[QuarantineRow]) -
 
 async def _retry_instant(context: CatalogContext, created_ms: Millis) -> None:
     walk = Walk(SortKey.CREATED, Millis(created_ms - 1), Millis(created_ms + 1))
-    reading, tally = Reading(), Tally()
-    fetcher = context.fetcher(CycleKind.DELTA)
-    while not walk.done:
-        context.stop.check()
-        checkpoint = Checkpoint(0, Partition(_PARTITION, walk), PartitionPhase.WALKING)
-        fetched = await fetcher.fetch(checkpoint, reading)
-        step = advance(walk, fetched.reading, fetched.page)
-        await commit_page(context, _PARTITION, fetched.page, NoEffect(), tally)
-        walk, reading = step.walk, step.reading
+    fetcher, tally = context.fetcher(CycleKind.DELTA), Tally()
+    async for reached in read_span(fetcher, walk, stop=context.stop, name=_PARTITION):
+        await commit_page(context, _PARTITION, reached.page, NoEffect(), tally)

@@ -37,12 +37,14 @@ from syncer.errors import (
     StoreUnavailable,
     SyncerError,
 )
+from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
 from syncer.store.catalogs import CatalogStore
 from syncer.store.lease import Lease, LeaseKeeper
 from syncer.store.pages import PageStore
 from syncer.store.pool import Pool, open_pool
 from syncer.store.queries import Queries, load_queries
+from syncer.store.sweeps import SweepStore
 from syncer.telemetry import Event, logger
 
 RELEASE_LIMIT_S = 1.5
@@ -85,6 +87,7 @@ class Runtime:
                 statement_limit_s=self.settings.lease.ttl_s * STATEMENT_SHARE,
             ),
             catalogs=CatalogStore(self.pool, self.queries),
+            sweeps=SweepStore(self.pool, self.queries, lease),
             lease=lease,
             clock=self.clock,
             rng=self.rng,
@@ -93,6 +96,7 @@ class Runtime:
             page_size=self.settings.source.page_size,
             max_concurrency=self.settings.source.max_concurrency,
             retry_deadline_s=self.settings.limits.retry_deadline_s,
+            owner=OwnerCheck(catalog.name),
             observer=self.observer,
         )
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 
+MAX_NAMED = 10
+"""Ids in one log line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """Speaks for one catalog."""
@@ -82,6 +86,13 @@ class Voice:
                     reason=entry.reason,
                     hint="see 'syncer quarantine list'",
                 )
+        if result.missed_ids:
+            log.error(
+                Event.MODELS_MISSED,
+                missed=result.missed,
+                models=list(result.missed_ids[:MAX_NAMED]),
+                hint="delta walks should have brought them; they are mended, please report this",
+            )
         if batch.drift and result.wrote:
             log.warning(Event.DRIFT_NOTICED, fields=list(batch.drift))
 
@@ -105,6 +116,29 @@ class Voice:
         if missed_by_filters is not None:
             facts["missed_by_filters"] = missed_by_filters
         self.log(partition=partition).info(Event.PARTITION_FINISHED, **facts)
+
+    def sweep_finished(self, tally: Tally, refused: SyncerError | None) -> None:
+        """A sweep compared everything; what it did about removals is the operator's business."""
+        facts = {"removed": tally.removed, "restored": tally.restored, "rewound": tally.rewound}
+        if refused is not None:
+            self.log(removals_waiting=tally.removals_waiting).warning(
+                Event.SWEEP_REFUSED, exc_info=refused
+            )
+        elif any(facts.values()):
+            self.log(**facts).info(Event.SWEEP_FINISHED)
+        if tally.rewound:
+            self.log(rewound=tally.rewound).warning(
+                Event.MODELS_REWOUND,
+                hint="the source twice showed older versions than ours: it was set back",
+            )
+
+    def feed_refused(self, error: SyncerError) -> None:
+        """The feed of deleted models may not be read."""
+        self.log().warning(
+            Event.FEED_REFUSED,
+            reason=error.message,
+            hint="removals are found by sweeps alone; the next sweep tries the feed again",
+        )
 
     def partition_failed(self, partition: str, error: SyncerError, *, dropped: bool) -> None:
         """A partition stopped."""

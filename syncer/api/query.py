@@ -13,6 +13,9 @@ from typing import Literal
 
 from syncer.domain import Privacy, Question, Scope, SortKey, format_millis
 
+DELETED = "deleted"
+"""The status of the deleted feed: what left a private listing in the last 30 days."""
+
 _BOUNDS = {
     SortKey.CREATED: ("createdAfter", "createdBefore"),
     SortKey.UPDATED: ("updatedAfter", "updatedBefore"),
@@ -149,7 +152,7 @@ def _scope_params(scope: Scope, question: Question) -> dict[str, str]:
         "tags": ",".join(tags),
         "collectionIds": ",".join(scope.collection_ids),
         "collectionId": scope.collection_id,
-        "status": scope.status,
+        "status": DELETED if question.is_deleted_feed else scope.status,
         "projectId": scope.project_id,
         "blacklisted": "true" if scope.blacklisted else None,
         "originalAssets": "true" if scope.original_assets else None,

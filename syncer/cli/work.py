@@ -25,7 +25,8 @@ from syncer.errors import ExitCode, Stopped
 
 if TYPE_CHECKING:
     from syncer.domain import Plan
-    from syncer.oneshot import CatalogResult, Job, JobResult
+    from syncer.jobs import Job
+    from syncer.oneshot import CatalogResult, JobResult
 
 _CATALOG = click.option(
     "--catalog", "catalogs", multiple=True, metavar="NAME", help="Only this one; may be repeated."
@@ -82,7 +83,7 @@ def backfill(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Fill catalogs completely; goes on where an unfinished backfill stopped."""
-    from syncer.oneshot import Job  # noqa: PLC0415
+    from syncer.jobs import Job  # noqa: PLC0415
 
     if only_plan:
         run_async(lambda: _plan(invocation, catalogs, as_json=as_json))
@@ -100,7 +101,7 @@ def backfill(
 @click.pass_obj
 def sync(invocation: Invocation, catalogs: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     """Run one cycle, with every backfill that is due: what a cron job runs."""
-    from syncer.oneshot import Job  # noqa: PLC0415
+    from syncer.jobs import Job  # noqa: PLC0415
 
     run_async(lambda: _run_job(invocation, catalogs, Job(follow=True), as_json=as_json))
 

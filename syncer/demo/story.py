@@ -41,7 +41,8 @@ from syncer.domain import (
     to_millis,
 )
 from syncer.errors import SyncerError
-from syncer.oneshot import Job, run_job
+from syncer.jobs import Job
+from syncer.oneshot import run_job
 from syncer.outcome import Tally
 from syncer.progress import NoProgress, Progress
 from syncer.runtime import open_runtime

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from syncer.domain import CycleKind, Millis, Partition, Plan, Scope, SortKey, Walk
+from syncer.domain import PROBE, CycleKind, Millis, Partition, Plan, Scope, SortKey, Walk
 
 KNOWN_TYPES = (
     "custom",
@@ -88,12 +88,15 @@ def plan_backfill(scope: Scope, partition_by: str, facts: MirrorFacts, *, page_s
     return _plan_by_time(scope, partition_by, facts, page_size)
 
 
-def plan_delta(after_ms: Millis) -> Plan:
-    """One unfiltered probe; it becomes a fan-out when its first page is not the last."""
-    walk = Walk(SortKey.UPDATED, after_ms=after_ms)
+def plan_delta(after_ms: Millis, key: SortKey = SortKey.UPDATED) -> Plan:
+    """One unfiltered probe; it becomes a fan-out when its first page is not the last.
+
+    By ``createdAt`` it brings new models only: all that a private listing can be asked for.
+    """
+    walk = Walk(key, after_ms=after_ms)
     return Plan(
         kind=CycleKind.DELTA,
-        strategy="probe",
+        strategy=PROBE,
         reason="one request shows whether anything changed",
         partitions=(Partition(CHANGES, walk),),
         estimated_models=None,
@@ -101,14 +104,21 @@ def plan_delta(after_ms: Millis) -> Plan:
     )
 
 
-def plan_refresh() -> Plan:
-    """A complete walk of a listing that cannot be asked for what changed."""
-    return Plan(
-        kind=CycleKind.SWEEP,
+def plan_backlog(probe: Plan, ceiling_ms: Millis | None) -> Plan:
+    """The probe showed more than one page: read on in windows, up to a frozen ceiling.
+
+    A row that changes meanwhile leaves its window only forwards, past the ceiling, where the next
+    cycle finds it. ``None``: to the end of the listing.
+    """
+    before_ms = None if ceiling_ms is None else Millis(ceiling_ms + 1)
+    bounded = tuple(
+        replace(each, walk=replace(each.walk, before_ms=before_ms)) for each in probe.partitions
+    )
+    return replace(
+        probe,
         strategy="time",
-        reason="private listings cannot be asked for what changed",
-        partitions=(Partition(EVERYTHING, Walk(SortKey.CREATED)),),
-        estimated_models=None,
+        reason="more changed than one page shows: windows by updatedAt up to the ceiling",
+        partitions=bounded,
         estimated_requests=None,
     )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from syncer.domain import Cycle, CycleKind, Millis
+from syncer.domain import Cycle, CycleKind, Millis, Proven
 
 MAX_DATE_AHEAD_MS = 10_000
 """How far the source's ``Date`` may run ahead of our clock before it is doubted."""
@@ -29,15 +29,6 @@ class Frontier:
     """Everything up to here is stored."""
     settled_from_ms: Millis | None
     """``source_now`` of the last complete delta cycle; ``None`` before the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """What a complete cycle says about its catalog."""
-
-    watermark_ms: Millis
-    head_ms: Millis | None
-    """Newest believable source time seen."""
 
 
 def believed_date(
@@ -70,11 +61,17 @@ def delta_after(frontier: Frontier, *, overlap_ms: int) -> Millis:
     than that can gain no more rows: it is asked after. Otherwise the walk steps 1 ms back, since
     bounds are exclusive and rows may share the watermark's own instant.
     """
+    low = delta_low(frontier, overlap_ms=overlap_ms)
     if frontier.settled_from_ms is None:
-        return Millis(frontier.watermark_ms - 1)
-    settled = frontier.settled_from_ms - overlap_ms
-    low = min(frontier.watermark_ms, settled)
-    return Millis(low if low < settled else low - 1)
+        return Millis(low - 1)
+    return Millis(low if low < frontier.settled_from_ms - overlap_ms else low - 1)
+
+
+def delta_low(frontier: Frontier, *, overlap_ms: int) -> Millis:
+    """The source time below which delta walks have read everything, late changes included."""
+    if frontier.settled_from_ms is None:
+        return frontier.watermark_ms
+    return Millis(min(frontier.watermark_ms, frontier.settled_from_ms - overlap_ms))
 
 
 def prove(
@@ -84,6 +81,7 @@ def prove(
     *,
     overlap_ms: int,
     latest_ms: int,
+    has_delta: bool = True,
 ) -> Proven:
     """What the catalog has proven once ``cycle`` is complete.
 
@@ -94,15 +92,21 @@ def prove(
         overlap_ms: how late the source may show a change.
         latest_ms: rows dated after it do not carry the watermark there: one of them would leave it
             in a distant future for good.
+        has_delta: the listing can be asked for what changed; in a private one a delta cycle proves
+            that new models are stored, and nothing of the others.
     """
     if newest_ms is not None and newest_ms > latest_ms:
         newest_ms = cycle.source_now_ms
-    if cycle.kind is CycleKind.DELTA and stored_ms is not None:
-        watermark_ms = raised_watermark(stored_ms, newest_ms=newest_ms, ceiling_ms=cycle.ceiling_ms)
-    else:
-        began = first_watermark(cycle.source_now_ms, overlap_ms=overlap_ms)
-        watermark_ms = began if stored_ms is None else max(stored_ms, began)
-    return Proven(watermark_ms, newest_ms)
+    is_delta = cycle.kind is CycleKind.DELTA
+    began = first_watermark(cycle.source_now_ms, overlap_ms=overlap_ms)
+    if stored_ms is None:
+        return Proven(began, newest_ms)
+    if is_delta and not has_delta:
+        return Proven(stored_ms, newest_ms, is_fresh=False)
+    proven = [stored_ms] if is_delta else [stored_ms, began]
+    if is_delta or cycle.is_one_answer:
+        proven.append(raised_watermark(stored_ms, newest_ms=newest_ms, ceiling_ms=cycle.ceiling_ms))
+    return Proven(max(proven), newest_ms)
 
 
 def first_watermark(source_now_ms: Millis, *, overlap_ms: int) -> Millis:

@@ -35,6 +35,11 @@ class CatalogState:
     head_ms: Millis | None
     last_complete_at: datetime | None
     retired: bool
+    removals_waiting: int = 0
+    since_sweep_s: float | None = None
+    """Since the last complete sweep; ``None`` before the first, infinite when one is overdue."""
+    since_feed_s: float | None = None
+    """Since the feed of deleted models was read whole; ``None`` when it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,9 @@ class CatalogStore:
                     head_ms=_millis(record["head"]),
                     last_complete_at=record["last_complete_at"],
                     retired=record["retired"],
+                    removals_waiting=record["removals_waiting"],
+                    since_sweep_s=record["since_sweep_s"],
+                    since_feed_s=record["since_feed_s"],
                 )
 
     async def reset(self, lease: Lease, scope: Scope, *, pin: str | None) -> None:
@@ -78,9 +86,9 @@ class CatalogStore:
                     self.queries["reset_catalog"], lease.catalog, scope_json(scope), pin
                 )
 
-    async def pin(self, lease: Lease, pin: str) -> None:
-        """Remember what the catalog is filled from; a pin that stands is kept."""
-        await self._write(lease, "pin_catalog", lease.catalog, pin)
+    async def pin(self, lease: Lease, pin: str, *, instead_of: str | None = None) -> None:
+        """Remember what the catalog is filled from; any other pin that stands is kept."""
+        await self._write(lease, "pin_catalog", lease.catalog, pin, instead_of)
 
     async def restore(self, lease: Lease) -> None:
         """A retired catalog is configured again."""
@@ -115,6 +123,18 @@ class CatalogStore:
             async with self.pool.acquire() as connection:
                 records = await connection.fetch(self.queries["retire_catalogs"], list(configured))
                 return tuple(record["catalog"] for record in records)
+
+    async def count_live(self, catalog: str, *, limit: int) -> int:
+        """Live models of a catalog, counted up to a limit."""
+        with translate():
+            async with self.pool.acquire() as connection:
+                return int(await connection.fetchval(self.queries["count_live"], catalog, limit))
+
+    async def read_newest(self, catalog: str) -> Millis | None:
+        """Newest ``createdAt`` of the mirror, tombstones included."""
+        with translate():
+            async with self.pool.acquire() as connection:
+                return _millis(await connection.fetchval(self.queries["read_newest"], catalog))
 
     async def read_facts(self, catalog: str) -> tuple[dict[str, int], dict[str, int]]:
         """Live models by type and by tag; ``""`` counts models without a type."""

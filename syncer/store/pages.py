@@ -9,26 +9,29 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from asyncpg.exceptions import UniqueViolationError
 
-from syncer.domain import Checkpoint, Cycle, CycleKind, Model, Partition, Unusable, to_datetime
+from syncer.domain import (
+    Checkpoint,
+    Cycle,
+    CycleKind,
+    Millis,
+    Model,
+    Partition,
+    Unusable,
+    to_datetime,
+    to_millis,
+)
 from syncer.errors import RowUnstorable, StoreConflict, SyncerError
+from syncer.store.copying import while_connected
+from syncer.store.effects import AlreadyCommitted, Effect, Merged, SweepPage
 from syncer.store.lease import Lease, fence
 from syncer.store.pool import Connection, Pool, translate
-from syncer.store.progress import (
-    AlreadyCommitted,
-    Effect,
-    WatermarkRule,
-    finish_cycle,
-    open_cycle,
-    read_open_cycle,
-)
+from syncer.store.progress import WatermarkRule, finish_cycle, open_cycle, read_open_cycle
 from syncer.store.queries import Queries
 from syncer.store.rows import ROW_COLUMNS, Batch, row_from_model, set_aside
 
@@ -50,12 +53,33 @@ class CommitResult:
     unchanged: int = 0
     stale: int = 0
     quarantined: int = 0
+    rewound: int = 0
+    missed_ids: tuple[str, ...] = ()
+    """Found by a sweep although a delta walk should have brought them: a bug."""
+    unannounced: int = 0
+    older_ids: tuple[str, ...] = ()
+    """Models that the page shows older than they are stored."""
     cycle_finished: bool = False
+
+    @property
+    def missed(self) -> int:
+        """How many of them."""
+        return len(self.missed_ids)
 
     @property
     def wrote(self) -> bool:
         """Whether any row of the mirror or the quarantine changed."""
-        return bool(self.inserted or self.updated or self.restored or self.quarantined)
+        return bool(
+            self.inserted or self.updated or self.restored or self.rewound or self.quarantined
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """A row of the mirror as it was when it was locked."""
+
+    removed: bool
+    updated_ms: Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +183,16 @@ class PageStore:
                     await effect.begin(connection, self.queries)
                 except AlreadyCommitted:
                     return CommitResult()
-                merged = await self._merge(connection, batch)
+                merged = await self._merge(connection, batch, effect.sweep)
                 quarantined = await self._quarantine(connection, batch)
-                wrote = merged.wrote or quarantined > 0
-                finished = await effect.finish(connection, self.queries, wrote=wrote)
-                return CommitResult(
-                    inserted=merged.inserted,
-                    updated=merged.updated,
-                    restored=merged.restored,
-                    unchanged=merged.unchanged,
-                    stale=merged.stale,
-                    quarantined=quarantined,
-                    cycle_finished=finished,
-                )
+                merged = replace(merged, quarantined=quarantined)
+                facts = Merged(merged.wrote, merged.older_ids)
+                finished = await effect.finish(connection, self.queries, facts)
+                return replace(merged, cycle_finished=finished)
 
-    async def _merge(self, connection: Connection, batch: Batch) -> CommitResult:
+    async def _merge(
+        self, connection: Connection, batch: Batch, sweep: SweepPage | None = None
+    ) -> CommitResult:
         """Choose, lock in key order, compare again, write.
 
         The change history (``scenario.model_changes``) belongs between the last write here and
@@ -181,26 +200,39 @@ class PageStore:
         drawn last.
         """
         fresh, known, stale = await self._choose(connection, batch)
-        unchanged = len(batch.models) - len(fresh) - len(known) - stale
+        unchanged = len(batch.models) - len(fresh) - len(known) - len(stale)
         locked = await self._lock(connection, batch, known) if known else {}
         if fresh:
             await self._insert(connection, batch, fresh)
         written = await self._update(connection, batch, known) if known else set()
-        restored = sum(locked[model_id] for model_id in written)
-        return CommitResult(
+        restored = sum(locked[model_id].removed for model_id in written)
+        rewound = 0
+        if sweep is not None and sweep.is_second_question and stale:
+            rewound = await self._rewind(connection, batch, stale, sweep.cycle)
+        result = CommitResult(
             inserted=len(fresh),
             updated=len(written) - restored,
             restored=restored,
             unchanged=unchanged,
-            stale=stale + len(known) - len(written),
+            stale=len(stale) + len(known) - len(written) - rewound,
+            rewound=rewound,
+            older_ids=tuple(model.id for model in stale),
         )
+        if sweep is None:
+            return result
+        finds = [
+            (model, locked[model.id].updated_ms)
+            for model in known
+            if model.id in written and not locked[model.id].removed
+        ]
+        return _told_apart(result, finds, sweep.cycle)
 
     async def _choose(
         self, connection: Connection, batch: Batch
-    ) -> tuple[list[Model], list[Model], int]:
-        """The models that are new, those that differ, and how many are older than the stored."""
+    ) -> tuple[list[Model], list[Model], list[Model]]:
+        """The models that are new, those that differ, and those that are older than the stored."""
         if not batch.models:
-            return [], [], 0
+            return [], [], []
         records = await connection.fetch(
             self.queries["choose_models"],
             batch.catalog,
@@ -211,18 +243,23 @@ class PageStore:
         places: dict[str, list[int]] = {"new": [], "differs": [], "stale": []}
         for record in records:
             places[record["verdict"]].append(record["position"] - 1)
-        fresh = [batch.models[place] for place in sorted(places["new"])]
-        known = [batch.models[place] for place in sorted(places["differs"])]
-        return fresh, known, len(places["stale"])
+        fresh, known, stale = (
+            [batch.models[place] for place in sorted(places[verdict])]
+            for verdict in ("new", "differs", "stale")
+        )
+        return fresh, known, stale
 
     async def _lock(
         self, connection: Connection, batch: Batch, known: list[Model]
-    ) -> dict[str, bool]:
-        """Lock rows in key order; returns id → whether it is a tombstone."""
+    ) -> dict[str, _Locked]:
+        """Lock rows in key order; returns them as they were before, by id."""
         records = await connection.fetch(
             self.queries["lock_models"], batch.catalog, [model.id for model in known]
         )
-        return {record["id"]: record["removed"] for record in records}
+        return {
+            record["id"]: _Locked(record["removed"], to_millis(record["updated_at"]))
+            for record in records
+        }
 
     async def _insert(self, connection: Connection, batch: Batch, models: list[Model]) -> None:
         """Binary COPY straight into the table: twice as fast as any INSERT of the same rows.
@@ -233,7 +270,7 @@ class PageStore:
             TimeoutError: the connection was lost while it wrote, or the limit was reached.
         """
         try:
-            async with _while_connected(connection, limit_s=self.statement_limit_s):
+            async with while_connected(connection, limit_s=self.statement_limit_s):
                 await connection.copy_records_to_table(
                     "models",
                     schema_name="scenario",
@@ -247,6 +284,21 @@ class PageStore:
         rows = [row_from_model(batch, model) for model in models]
         records = await connection.fetch(self.queries["update_models"], rows, batch.catalog)
         return {record["id"] for record in records}
+
+    async def _rewind(
+        self, connection: Connection, batch: Batch, stale: list[Model], sweep: Cycle
+    ) -> int:
+        """Take versions that are older than ours, where the sweep was shown them, too."""
+        await self._lock(connection, batch, stale)
+        settled_ms = sweep.source_now_ms if sweep.low_ms is None else sweep.low_ms
+        records = await connection.fetch(
+            self.queries["rewind_models"],
+            [row_from_model(batch, model) for model in stale],
+            batch.catalog,
+            sweep.cycle_id,
+            to_datetime(settled_ms),
+        )
+        return len(records)
 
     async def _quarantine(self, connection: Connection, batch: Batch) -> int:
         """Keep what is unusable, let go of what has become readable; returns how many changed."""
@@ -291,35 +343,23 @@ class PageStore:
         return []
 
 
-@contextlib.asynccontextmanager
-async def _while_connected(connection: Connection, *, limit_s: float) -> AsyncIterator[None]:
-    """Do not wait for a connection that is gone.
+def _told_apart(
+    result: CommitResult, finds: list[tuple[Model, Millis]], sweep: Cycle
+) -> CommitResult:
+    """Say of what a sweep has found whether a delta walk should have brought it.
 
-    asyncpg's COPY waits for room in its buffer, and nobody wakes it when the connection is lost
-    meanwhile; the server's own limit goes with the server.
-
-    Raises:
-        TimeoutError: it is gone, or ``limit_s`` has passed; the connection is closed.
+    Args:
+        result: what the page did.
+        finds: updated models, each with the ``updatedAt`` that was stored.
+        sweep: knows below which time delta walks had read everything.
     """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(limit_s) as limit:
-        writing = True
-
-        def give_up(_connection: object) -> None:
-            # Listeners are called later, maybe when the wait is over.
-            if writing:
-                limit.reschedule(loop.time())
-
-        connection.add_termination_listener(give_up)
-        try:
-            yield
-        except asyncio.CancelledError:
-            # In the middle of a COPY the connection can carry nothing else, not even a rollback.
-            connection.terminate()
-            raise
-        finally:
-            writing = False
-            connection.remove_termination_listener(give_up)
+    silent = sum(model.updated_ms == stored_ms for model, stored_ms in finds)
+    missed = tuple(
+        model.id
+        for model, stored_ms in finds
+        if sweep.low_ms is not None and stored_ms < model.updated_ms < sweep.low_ms
+    )
+    return replace(result, unannounced=result.inserted + silent, missed_ids=missed)
 
 
 def _refused(model: Model, error: RowUnstorable) -> Unusable:

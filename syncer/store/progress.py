@@ -11,9 +11,9 @@ Kind: edge (asyncpg).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
@@ -25,117 +25,17 @@ from syncer.domain import (
     Millis,
     Partition,
     PartitionPhase,
+    Proven,
     SortKey,
     Walk,
     to_datetime,
     to_millis,
 )
-from syncer.errors import CheckpointMoved
 from syncer.store.pool import Connection
 from syncer.store.queries import Queries
 
-WatermarkRule = Callable[[Millis | None, Millis | None, Cycle], tuple[Millis, Millis | None]]
-"""``(stored watermark, newest row of the cycle, cycle)`` → the watermark and the head to store."""
-
-
-class Effect(Protocol):
-    """What a page's transaction does besides storing rows."""
-
-    async def begin(self, connection: Connection, queries: Queries) -> None:
-        """Before any row is locked: claim the page, or raise."""
-        ...
-
-    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
-        """After the last row: returns whether a cycle ended here."""
-        ...
-
-
-class AlreadyCommitted(Exception):
-    """The page whose commit had an unknown outcome turned out to be stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class MoveCheckpoint:
-    """Move one partition on, begin the parts that were cut off it, and end the cycle if it was
-    the last.
-    """
-
-    cycle: Cycle
-    before: Checkpoint
-    after: Checkpoint
-    cut_off: tuple[Checkpoint, ...]
-    watermark_rule: WatermarkRule
-
-    async def begin(self, connection: Connection, queries: Queries) -> None:
-        """Compare-and-set.
-
-        Raises:
-            AlreadyCommitted: an earlier try of this very page was stored after all.
-            CheckpointMoved: the checkpoint is somewhere else; the partition must be re-read.
-        """
-        moved = await connection.fetchval(
-            queries["move_checkpoint"],
-            self.before.cycle_id,
-            self.before.partition.name,
-            self.before.seq,
-            *_walk_values(self.after),
-        )
-        if moved is None:
-            await self._explain(connection, queries)
-        for part in self.cut_off:
-            await insert_checkpoint(connection, queries, part)
-
-    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
-        """End the cycle when this was its last open partition."""
-        del wrote
-        if self.after.phase is not PartitionPhase.COMPLETE:
-            return False
-        return await finish_cycle(connection, queries, self.cycle, self.watermark_rule)
-
-    async def _explain(self, connection: Connection, queries: Queries) -> None:
-        seq = await connection.fetchval(
-            queries["read_checkpoint_seq"], self.before.cycle_id, self.before.partition.name
-        )
-        if seq == self.after.seq:
-            raise AlreadyCommitted
-        raise CheckpointMoved(
-            f"partition {self.before.partition.name} is at commit {seq}, this page follows "
-            f"commit {self.before.seq}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class FinishPoll:
-    """End a delta cycle whose first page was its last: one small row, written in place."""
-
-    cycle: Cycle
-    newest_ms: Millis | None
-    started_at: datetime
-    watermark_rule: WatermarkRule
-
-    async def begin(self, connection: Connection, queries: Queries) -> None:
-        """Nothing to claim: the same poll stored twice changes nothing."""
-
-    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
-        """Raise the watermark and remember the poll."""
-        if wrote:
-            await connection.execute(
-                queries["record_poll"],
-                self.cycle.catalog,
-                self.cycle.strategy,
-                self.cycle.reason,
-                to_datetime(self.cycle.source_now_ms),
-                self.started_at,
-            )
-        await _finish_catalog(
-            connection,
-            queries,
-            self.cycle,
-            newest_ms=self.newest_ms,
-            started_at=self.started_at,
-            watermark_rule=self.watermark_rule,
-        )
-        return True
+WatermarkRule = Callable[[Millis | None, Millis | None, Cycle], Proven]
+"""``(stored watermark, newest row of the cycle, cycle)`` → what the cycle has proven."""
 
 
 async def open_cycle(
@@ -154,7 +54,8 @@ async def open_cycle(
         cycle.strategy,
         cycle.reason,
         to_datetime(cycle.source_now_ms),
-        _datetime(cycle.ceiling_ms),
+        datetime_of(cycle.ceiling_ms),
+        datetime_of(cycle.low_ms),
     )
     opened = replace(cycle, cycle_id=cycle_id)
     checkpoints = tuple(
@@ -179,8 +80,8 @@ async def insert_checkpoint(
         partition.type,
         partition.tag,
         partition.is_proof,
-        _datetime(partition.walk.after_ms),
-        _datetime(partition.walk.before_ms),
+        datetime_of(partition.walk.after_ms),
+        datetime_of(partition.walk.before_ms),
     )
 
 
@@ -199,6 +100,7 @@ async def read_open_cycle(
         reason=record["reason"],
         source_now_ms=to_millis(record["source_now"]),
         ceiling_ms=_millis(record["ceiling"]),
+        low_ms=_millis(record["low"]),
     )
     return cycle, await read_checkpoints(connection, queries, cycle.cycle_id)
 
@@ -226,7 +128,7 @@ async def finish_cycle(
     record = await connection.fetchrow(queries["finish_cycle"], cycle.cycle_id)
     if record is None:
         return False
-    await _finish_catalog(
+    await finish_catalog(
         connection,
         queries,
         cycle,
@@ -237,7 +139,7 @@ async def finish_cycle(
     return True
 
 
-async def _finish_catalog(
+async def finish_catalog(
     connection: Connection,
     queries: Queries,
     cycle: Cycle,
@@ -245,33 +147,37 @@ async def _finish_catalog(
     newest_ms: Millis | None,
     started_at: datetime,
     watermark_rule: WatermarkRule,
+    read_feed: bool = False,
 ) -> None:
+    """Write what a complete cycle has proven of its catalog. Call last in a transaction."""
     stored = _millis(await connection.fetchval(queries["lock_catalog"], cycle.catalog))
-    watermark_ms, head_ms = watermark_rule(stored, newest_ms, cycle)
+    proven = watermark_rule(stored, newest_ms, cycle)
     await connection.execute(
         queries["finish_catalog_cycle"],
         cycle.catalog,
-        to_datetime(watermark_ms),
-        # After a complete walk the watermark is settled by itself: it lies an overlap back.
-        to_datetime(cycle.source_now_ms) if cycle.kind is CycleKind.DELTA else None,
-        _datetime(head_ms),
+        to_datetime(proven.watermark_ms),
+        to_datetime(cycle.source_now_ms),
+        datetime_of(proven.head_ms),
         cycle.kind,
         started_at,
+        proven.is_fresh,
+        read_feed,
     )
 
 
-def _walk_values(checkpoint: Checkpoint) -> tuple[Any, ...]:
+def walk_values(checkpoint: Checkpoint) -> tuple[Any, ...]:
+    """The columns of a checkpoint that move with a page, as ``move_checkpoint`` takes them."""
     walk = checkpoint.partition.walk
     crossing = walk.crossing
     return (
         checkpoint.phase,
-        _datetime(walk.after_ms),
-        _datetime(walk.before_ms),
-        _datetime(crossing.after_ms) if crossing else None,
-        _datetime(crossing.upto_ms) if crossing else None,
+        datetime_of(walk.after_ms),
+        datetime_of(walk.before_ms),
+        datetime_of(crossing.after_ms) if crossing else None,
+        datetime_of(crossing.upto_ms) if crossing else None,
         crossing.readings if crossing else 0,
         crossing.digest if crossing else 0,
-        _datetime(checkpoint.newest_ms),
+        datetime_of(checkpoint.newest_ms),
         checkpoint.pages,
         checkpoint.models,
     )
@@ -312,7 +218,8 @@ def _checkpoint(record: asyncpg.Record) -> Checkpoint:
     )
 
 
-def _datetime(at_ms: Millis | None) -> datetime | None:
+def datetime_of(at_ms: Millis | None) -> datetime | None:
+    """A bound as PostgreSQL takes it; ``None`` is open."""
     return None if at_ms is None else to_datetime(at_ms)
 
 

@@ -98,7 +98,7 @@ async def test_a_lost_answer_to_the_last_commit_of_a_delta_is_no_failure(
     migrated_database_url: str, changes: int
 ) -> None:
     """P4, P8: as for a backfill; what was stored is stored once."""
-    async with cut_at_the_last_commit(migrated_database_url, 5) as (mirror, url):
+    async with cut_at_the_last_commit(migrated_database_url, 15) as (mirror, url):
         await mirror.backfill()
         mirror.time.advance(60)
         add_models(mirror.source, changes, "new")

@@ -6,10 +6,11 @@ import asyncio
 import dataclasses
 
 import pytest
-from support.hand_made import NoEffect, make_batch, make_model
+from support.hand_made import make_batch, make_model
 from support.mirror import Mirror, SourceTime, mirroring, new_source
 
 from syncer.errors import StoreUnavailable
+from syncer.store.effects import NoEffect
 
 FAT = "x" * 400_000
 """Much more than the socket's buffers hold, so that COPY is waiting for room when it is hit."""

@@ -25,7 +25,7 @@ from syncer.domain import (
     Unusable,
     Walk,
 )
-from syncer.store.progress import MoveCheckpoint
+from syncer.store.effects import MoveCheckpoint
 from syncer.store.rows import batch_from_page
 
 if TYPE_CHECKING:

@@ -14,24 +14,10 @@ from syncer.domain import Model, Page, SentOrder, Unusable, format_millis
 from syncer.store.rows import Batch, batch_from_page
 
 if TYPE_CHECKING:
-    from syncer.store.pool import Connection
-    from syncer.store.queries import Queries
+    pass
 
 CATALOG = "public"
 AT_MS = 1_790_000_000_000
-
-
-class NoEffect:
-    """A page that moves nothing but its rows."""
-
-    async def begin(self, connection: Connection, queries: Queries) -> None:
-        """Claim nothing."""
-        del connection, queries
-
-    async def finish(self, connection: Connection, queries: Queries, *, wrote: bool) -> bool:
-        """End nothing."""
-        del connection, queries, wrote
-        return False
 
 
 def make_model(model_id: str, *, updated_ms: int = AT_MS, **fields: Any) -> Model:

@@ -27,7 +27,8 @@ from syncer.crawl import StopSignal
 from syncer.domain import Model, to_datetime
 from syncer.engine import Engine
 from syncer.errors import ExitCode, SyncerError
-from syncer.oneshot import CatalogResult, Job, JobResult, run_job
+from syncer.jobs import Job, SweepJob
+from syncer.oneshot import CatalogResult, JobResult, run_job
 from syncer.outcome import CycleOutcome, Tally
 from syncer.progress import NoProgress
 from syncer.runtime import Runtime, open_runtime
@@ -174,6 +175,11 @@ class Mirror:
     async def sync(self, **keys: object) -> Done:
         """``syncer sync``: the backfill, if one is due, and one delta cycle."""
         return await self._run(Job(follow=True), keys)
+
+    async def sweep(self, *, allow_removals: int | None = None, **keys: object) -> Done:
+        """``syncer sweep``."""
+        job = Job(follow=False, sweep=SweepJob(allow_removals=allow_removals))
+        return await self._run(job, keys)
 
     async def run_until(
         self, should_stop: Callable[[], bool], reason: SyncerError, **keys: object

@@ -10,8 +10,10 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from support.hand_made import AT_MS, NoEffect, make_batch, make_model
+from support.hand_made import AT_MS, make_batch, make_model
 from support.mirror import Mirror, SourceTime, add_models, mirroring, new_source
+
+from syncer.store.effects import NoEffect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

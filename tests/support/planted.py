@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from syncer import context, engine, runtime
+from syncer import context, engine, runtime, sourcetime
 from syncer.api import normalise
-from syncer.domain import Millis
+from syncer.domain import Millis, Proven
 from syncer.errors import RowUnstorable
 from syncer.planner import choose, frontier, walk
 from syncer.planner.walk import Reading, Step
 from syncer.store import pages
+from syncer.store.effects import AlreadyCommitted, Effect
 from syncer.store.pages import CommitResult, PageStore
-from syncer.store.progress import AlreadyCommitted, Effect
 from syncer.store.queries import Queries, load_queries
 
 if TYPE_CHECKING:
@@ -63,9 +63,8 @@ def watermark_from_the_end(patch: pytest.MonkeyPatch) -> None:
     """The watermark starts where the backfill ended, whatever moved meanwhile."""
 
     def rule(_: Any) -> Any:
-        return lambda stored, newest, cycle: (
-            stored or Millis(cycle.source_now_ms + 100_000),
-            newest,
+        return lambda stored, newest, cycle: Proven(
+            stored or Millis(cycle.source_now_ms + 100_000), newest
         )
 
     patch.setattr(context.CatalogContext, "watermark_rule", rule)
@@ -133,7 +132,7 @@ def known_types_only(patch: pytest.MonkeyPatch) -> None:
 
 def ceiling_in_whole_seconds(patch: pytest.MonkeyPatch) -> None:
     """A backlog ends at the ``Date``, although rows are finer than that."""
-    patch.setattr(engine, "DATE_RESOLUTION_MS", 1)
+    patch.setattr(sourcetime, "DATE_RESOLUTION_MS", 1)
 
 
 def arrival_order(patch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ OVERLAP_S = 300
 LONG_AGO = START - timedelta(days=100)
 INSTANT = START - timedelta(days=3)
 """The millisecond on which many models stand."""
+DELTAS: dict[str, object] = {"source__page_size": 25}
+"""A listing that fits one page is swept at each poll; these are about what a delta walk finds."""
 
 
 async def tie_by_updated(url: str, *, page_size: int = 500, models: int = 1200) -> list[str]:
@@ -212,7 +214,7 @@ async def late_publication(url: str, *, late_s: float = 290, poll_every_s: float
     time = SourceTime()
     source = new_source(time)
     ids = add_models(source, 30, "m", createdAt=LONG_AGO, updatedAt=spread(LONG_AGO, step_ms=5))
-    async with mirroring(url, source, time=time) as mirror:
+    async with mirroring(url, source, time=time, **DELTAS) as mirror:
         await mirror.sync()
         time.advance(600)
         await mirror.sync()
@@ -231,7 +233,7 @@ async def late_by_exactly_the_overlap(url: str) -> list[str]:
     time = SourceTime()
     source = new_source(time)
     ids = add_models(source, 30, "m", createdAt=LONG_AGO, updatedAt=spread(LONG_AGO, step_ms=5))
-    async with mirroring(url, source, time=time) as mirror:
+    async with mirroring(url, source, time=time, **DELTAS) as mirror:
         await mirror.sync()
         changed = time.advance(1000)
         source.publish_later({"id": ids[0], "name": "late"}, after_s=OVERLAP_S)
@@ -254,7 +256,7 @@ async def row_joins_the_watermarks_instant(url: str, *, overlap_s: int = OVERLAP
     time = SourceTime()
     source = new_source(time)
     add_models(source, 30, "m", createdAt=LONG_AGO, updatedAt=LONG_AGO)
-    async with mirroring(url, source, time=time, overlap_s=overlap_s) as mirror:
+    async with mirroring(url, source, time=time, overlap_s=overlap_s, **DELTAS) as mirror:
         await mirror.sync()
         time.advance(1000)
         source.add_model(**SLIM, id="first")
@@ -294,7 +296,7 @@ async def change_just_before_the_backfill(url: str) -> list[str]:
     time = SourceTime()
     source = new_source(time)
     ids = add_models(source, 60, "m", createdAt=spread(LONG_AGO, step_ms=86_400))
-    async with mirroring(url, source, time=time) as mirror:
+    async with mirroring(url, source, time=time, **DELTAS) as mirror:
         source.publish_later({"id": ids[0], "name": "edited"}, after_s=OVERLAP_S - 1)
         source.publish_later(SLIM | {"id": "m-late", "createdAt": LONG_AGO}, after_s=OVERLAP_S - 1)
         time.advance(OVERLAP_S - 10)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from support.live_listing import BASE_MS, QUIET, LiveListing, Turn, content_of
 
 from syncer.domain import Cycle, CycleKind, Millis, Model, Page, Plan, Scope, SortKey, Walk
-from syncer.engine import plan_backlog
 from syncer.errors import WalkBroken
 from syncer.planner import choose, cut, frontier
 from syncer.planner.frontier import Frontier
@@ -159,7 +158,7 @@ class Follower:
         if plan.kind is CycleKind.DELTA and not advance(walk, Reading(), page).walk.done:
             if source_now_ms is not None and max(newest_ms or 0, self.head_ms) <= source_now_ms:
                 ceiling_ms = source_now_ms
-            walk = plan_backlog(plan, ceiling_ms).partitions[0].walk
+            walk = choose.plan_backlog(plan, ceiling_ms).partitions[0].walk
         if source_now_ms is None:
             seen = [newest_ms, self.head_ms]
             source_now_ms = frontier.newest_seen(seen, latest_ms=self.our_now_ms)
@@ -283,5 +282,5 @@ class Follower:
         self.head_ms = max(self.head_ms, raised.head_ms or self.head_ms)
         self.proven = Frontier(
             raised.watermark_ms,
-            cycle.source_now_ms if cycle.kind is CycleKind.DELTA else None,
+            cycle.source_now_ms,
         )

@@ -16,7 +16,6 @@ from syncer.planner.choose import (
     MirrorFacts,
     plan_backfill,
     plan_delta,
-    plan_refresh,
 )
 
 if TYPE_CHECKING:
@@ -160,11 +159,10 @@ def test_a_delta_begins_with_one_unfiltered_question() -> None:
     assert (changes.type, changes.tag) == (None, None)
 
 
-def test_a_listing_that_cannot_be_asked_for_changes_is_walked_whole() -> None:
-    chosen = plan_refresh()
+def test_a_listing_that_cannot_be_asked_for_changes_is_asked_for_new_models() -> None:
+    (changes,) = plan_delta(Millis(41), SortKey.CREATED).partitions
 
-    assert (chosen.kind, names(chosen)) == (CycleKind.SWEEP, [EVERYTHING])
-    assert chosen.reason == "private listings cannot be asked for what changed"
+    assert changes.walk == Walk(SortKey.CREATED, Millis(41))
 
 
 def test_built_in_names_are_sorted_and_can_all_be_used_as_filters() -> None:

@@ -13,10 +13,11 @@ from support.virtual_clock import JumpClock
 from syncer.config import CatalogSettings
 from syncer.crawl import Fetched
 from syncer.domain import Millis, to_millis
-from syncer.engine import Engine, _backlog_ceiling
+from syncer.engine import Engine
 from syncer.errors import SyncerError
 from syncer.planner.frontier import MAX_ROW_AHEAD_MS
 from syncer.planner.walk import Reading
+from syncer.sourcetime import backlog_ceiling, source_now
 from syncer.store.catalogs import CatalogState
 
 if TYPE_CHECKING:
@@ -81,37 +82,37 @@ def known(*, head: int | None = None, watermark: int | None = None) -> CatalogSt
 def test_the_source_time_is_its_date(engine: Engine) -> None:
     """Whatever its rows say, and however far our clock is ahead of it."""
     for now in (0, 5000, OUR_NOW):
-        assert engine._source_now(fetched("a@7000", now=now), known(head=9000)) == now
+        assert source_now(engine.context, fetched("a@7000", now=now), known(head=9000)) == now
 
 
 def test_a_date_ahead_of_our_clock_is_doubted_aloud(engine: Engine) -> None:
     now = OUR_NOW + 600_000
 
-    assert engine._source_now(fetched("a@7000", now=now), known(head=9000)) == 9000
+    assert source_now(engine.context, fetched("a@7000", now=now), known(head=9000)) == 9000
     assert engine.context.voice.said == [600.0]  # type: ignore[attr-defined]
 
 
 def test_without_a_date_the_source_time_is_the_newest_one_seen(engine: Engine) -> None:
-    assert engine._source_now(fetched("a@5000 b@7000"), NEW) == 7000
-    assert engine._source_now(fetched("a@5000"), known(head=8000)) == 8000
-    assert engine._source_now(fetched("a@5000"), known(watermark=9000)) == 9000
+    assert source_now(engine.context, fetched("a@5000 b@7000"), NEW) == 7000
+    assert source_now(engine.context, fetched("a@5000"), known(head=8000)) == 8000
+    assert source_now(engine.context, fetched("a@5000"), known(watermark=9000)) == 9000
 
 
 def test_without_a_date_a_row_without_a_time_tells_nothing(engine: Engine) -> None:
-    assert engine._source_now(fetched("a@5000 b@?"), NEW) == 5000
+    assert source_now(engine.context, fetched("a@5000 b@?"), NEW) == 5000
 
 
 def test_without_a_date_a_time_far_past_our_own_clock_is_not_believed(engine: Engine) -> None:
     """Too old is safe; too new would settle what may still gain models."""
-    assert engine._source_now(fetched(f"a@5000 b@{LATEST}"), NEW) == LATEST
-    assert engine._source_now(fetched(f"a@5000 b@{LATEST + 1}"), NEW) == 5000
-    assert engine._source_now(fetched("a@5000"), known(head=LATEST + 1)) == 5000
+    assert source_now(engine.context, fetched(f"a@5000 b@{LATEST}"), NEW) == LATEST
+    assert source_now(engine.context, fetched(f"a@5000 b@{LATEST + 1}"), NEW) == 5000
+    assert source_now(engine.context, fetched("a@5000"), known(head=LATEST + 1)) == 5000
 
 
 def test_without_a_date_and_without_a_row_the_source_time_is_as_old_as_can_be(
     engine: Engine,
 ) -> None:
-    assert engine._source_now(fetched(), NEW) == 0
+    assert source_now(engine.context, fetched(), NEW) == 0
 
 
 # --- the ceiling of a backlog
@@ -132,7 +133,7 @@ def test_without_a_date_and_without_a_row_the_source_time_is_as_old_as_can_be(
 def test_a_backlog_is_read_up_to_what_the_source_had_when_it_was_first_asked(
     now: int | None, newest: int | None, ceiling: int | None
 ) -> None:
-    told = _backlog_ceiling(
+    told = backlog_ceiling(
         None if now is None else Millis(now), None if newest is None else Millis(newest)
     )
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from syncer.domain import Cycle, CycleKind, Millis
+from syncer.domain import Cycle, CycleKind, Millis, Proven
 from syncer.planner.frontier import (
     MAX_DATE_AHEAD_MS,
     Frontier,
-    Proven,
     believed_date,
     delta_after,
     first_watermark,
