@@ -32,6 +32,7 @@ from syncer.planner.frontier import MAX_ROW_AHEAD_MS, prove
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
 from syncer.store.catalogs import CatalogStore
+from syncer.store.comparing import ComparingStore
 from syncer.store.lease import Lease
 from syncer.store.pages import CommitResult, PageStore
 from syncer.store.progress import WatermarkRule
@@ -80,6 +81,7 @@ class CatalogContext:
     pages: PageStore
     catalogs: CatalogStore
     sweeps: SweepStore
+    comparing: ComparingStore
     lease: Lease
     clock: Clock
     rng: random.Random

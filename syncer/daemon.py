@@ -18,7 +18,6 @@ from syncer.config import CatalogSettings, Credentials, Settings
 from syncer.crawl import StopSignal
 from syncer.database import open_reader
 from syncer.domain import Clock
-from syncer.engine import Engine
 from syncer.errors import (
     ConfigError,
     LeaseHeld,
@@ -32,8 +31,8 @@ from syncer.errors import (
 from syncer.progress import Progress
 from syncer.runtime import Runtime, open_runtime
 from syncer.store.catalogs import CatalogStore
-from syncer.store.lease import Lease
 from syncer.telemetry import Event, logger
+from syncer.worker import CatalogWorker, wait_for_any
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
@@ -159,47 +158,11 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings) -> None:
         else:
             standing_by = False
             logger(catalog=catalog.name, epoch=lease.epoch).info(Event.LEASE_ACQUIRED)
-            await _work(runtime, catalog, lease)
+            await CatalogWorker(runtime, catalog, lease).run()
         await sleep_or_stop(runtime.clock, runtime.stop, runtime.settings.lease.ttl_s / 3)
-
-
-async def _work(runtime: Runtime, catalog: CatalogSettings, lease: Lease) -> None:
-    """Cycle after cycle, as long as the lease is ours."""
-    engine = Engine(runtime.renewed_context(catalog, lease))
-    while not runtime.stop.is_set and runtime.keeper.held.get(catalog.name) == lease:
-        began_s = runtime.clock.monotonic()
-        try:
-            await _cycle(engine)
-        except (ConfigError, SchemaMismatch):
-            raise
-        except SyncerError as error:
-            # Whatever it is, the next poll finds out whether it is over; status shows it.
-            logger(catalog=catalog.name).warning(Event.CYCLE_FAILED, exc_info=error)
-        spent_s = runtime.clock.monotonic() - began_s
-        await sleep_or_stop(
-            runtime.clock, engine.context.stop, max(0.0, catalog.poll_interval_s - spent_s)
-        )
-        if engine.context.stop.is_set:
-            return
-
-
-async def _cycle(engine: Engine) -> None:
-    state = await engine.prepare()
-    if state.backfilled_at is None:
-        outcome = await engine.backfill(state)
-        if not outcome.complete:
-            return
-        state = await engine.prepare()
-    await engine.follow(state)
 
 
 async def sleep_or_stop(clock: Clock, stop: StopSignal, delay_s: float) -> None:
     """Wait, but not past the stop signal."""
-    if stop.is_set:
-        return
-    async with asyncio.TaskGroup() as group:
-        sleeping = group.create_task(clock.sleep(delay_s), name="sleep")
-        stopping = group.create_task(stop.wait(), name="stop")
-        await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        sleeping.cancel()
-        stopping.cancel()
+    if not stop.is_set:
+        await wait_for_any(clock, delay_s, stop.wait())

@@ -96,12 +96,13 @@ class Engine:
 
         return await run_to_its_end(self.context, CycleKind.BACKFILL, body)
 
-    async def follow(self, state: CatalogState) -> CycleOutcome:
+    async def follow(self, state: CatalogState, *, is_sweeping: bool = False) -> CycleOutcome:
         """Catch up with the source by the cheapest question that does.
 
-        A listing that fits one page is swept whole, for the price of a delta.
+        A listing that fits one page is swept whole, for the price of a delta; not while another
+        sweep is under way (``is_sweeping``).
         """
-        fits_one_page = await self._fits_one_page()
+        fits_one_page = not is_sweeping and await self._fits_one_page()
 
         async def poll(tally: Tally) -> Failures:
             has_feed = not self.context.has_delta and await self.feed.read(tally)

@@ -8,11 +8,15 @@ Kind: conductor.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from syncer.domain import Millis
 from syncer.engine import BEYOND_FEED, Engine
-from syncer.outcome import CycleOutcome
+from syncer.errors import ExitCode, SyncerError
+from syncer.outcome import CycleOutcome, exit_code_of
+from syncer.store.orders import Order, OrderKind
 
 ASKED = "it was asked for"
 
@@ -35,6 +39,75 @@ class Job:
     deadline_s: float | None = None
     sweep: SweepJob | None = None
     """Compare the whole catalog after that, whether or not it is due."""
+    doubt: Mapping[str, Millis] = field(default_factory=dict)
+    """Models to write anew with that sweep: ``updatedAt`` of the source, by id."""
+
+
+def order_of(job: Job) -> tuple[OrderKind, dict[str, Any]] | None:
+    """How a job is left to the process that holds the lease; ``None``: it may not be."""
+    if job.restart:
+        return OrderKind.RESTART, {}
+    if job.sweep is None:
+        return None
+    kind = OrderKind.REPAIR if job.doubt else OrderKind.SWEEP
+    return kind, {"allow_removals": job.sweep.allow_removals, "doubt": dict(job.doubt)}
+
+
+def job_of(order: Order) -> Job:
+    """The job behind an order, for the process that carries it out."""
+    if order.kind is OrderKind.RESTART:
+        return Job(follow=False, restart=True)
+    said = order.arguments
+    sweep = SweepJob(allow_removals=said.get("allow_removals"))
+    return Job(follow=False, sweep=sweep, doubt=said.get("doubt", {}))
+
+
+@dataclass(slots=True)
+class CatalogResult:
+    """What became of one catalog."""
+
+    catalog: str
+    cycles: list[CycleOutcome] = field(default_factory=list)
+    error: SyncerError | None = None
+    carried_out: Mapping[str, Any] | None = None
+    """What another process made of it, as its ``outcome`` says."""
+
+    @property
+    def exit_codes(self) -> frozenset[ExitCode]:
+        """What this catalog contributes to the exit code."""
+        if self.carried_out is not None:
+            return frozenset({ExitCode(self.carried_out["exit_code"])})
+        codes = {code for cycle in self.cycles for code in cycle.exit_codes}
+        if self.error is not None:
+            codes.add(self.error.exit_code)
+        return frozenset(codes)
+
+    @property
+    def errors(self) -> tuple[SyncerError, ...]:
+        """Everything that went wrong, once each, in order."""
+        if self.carried_out is not None:
+            said = self.carried_out.get("document", {}).get("errors", ())
+            return tuple(SyncerError(each["message"], hint=each["hint"]) for each in said)
+        found = [self.error, *(cycle.error for cycle in self.cycles)]
+        for cycle in self.cycles:
+            found.extend(cycle.failures.values())
+        return tuple(dict.fromkeys(error for error in found if error is not None))
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What a process that waits for it is told."""
+        return {"exit_code": int(exit_code_of(self.exit_codes)), "document": self.document}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--json`` prints of the catalog."""
+        if self.carried_out is not None:
+            return {"name": self.catalog, **self.carried_out.get("document", {})}
+        return {
+            "name": self.catalog,
+            "cycles": [_cycle_document(cycle) for cycle in self.cycles],
+            "errors": [{"message": each.message, "hint": each.hint} for each in self.errors],
+        }
 
 
 async def carry_out(engine: Engine, job: Job) -> AsyncIterator[CycleOutcome]:
@@ -51,10 +124,12 @@ async def carry_out(engine: Engine, job: Job) -> AsyncIterator[CycleOutcome]:
         if not outcome.complete:
             return
         state = await engine.prepare()
+    if job.doubt:
+        await engine.context.comparing.doubt(engine.context.lease, job.doubt)
     if job.sweep is not None:
         outcome = await engine.sweep(state, reason=ASKED, allowed=job.sweep.allow_removals)
         yield outcome
-        if outcome.resumed and outcome.error is None:
+        if outcome.complete and outcome.resumed:
             # What an earlier run had read may be long out of date.
             state = await engine.prepare()
             yield await engine.sweep(state, reason=ASKED, allowed=job.sweep.allow_removals)
@@ -67,3 +142,9 @@ async def carry_out(engine: Engine, job: Job) -> AsyncIterator[CycleOutcome]:
     state = await engine.prepare()
     if (reason := await engine.why_sweep(state)) is not None:
         yield await engine.sweep(state, reason=reason)
+
+
+def _cycle_document(cycle: CycleOutcome) -> dict[str, Any]:
+    tally = asdict(cycle.tally)
+    counts = {name: count for name, count in tally.items() if name not in {"finished", "resumed"}}
+    return {"kind": str(cycle.kind), "complete": cycle.complete} | counts

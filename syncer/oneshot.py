@@ -10,46 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from syncer.config import CatalogSettings, Settings
 from syncer.domain import Clock, Plan
 from syncer.engine import Engine
 from syncer.errors import DeadlineReached, ExitCode, Stopped, SyncerError
-from syncer.jobs import Job, carry_out
-from syncer.outcome import CycleOutcome, exit_code_of
+from syncer.jobs import CatalogResult, Job, carry_out, order_of
+from syncer.ordering import acquire_or_order
+from syncer.outcome import exit_code_of
 from syncer.planner.choose import MirrorFacts, plan_backfill
 from syncer.reading import open_existing
 from syncer.runtime import Runtime
 from syncer.store.catalogs import CatalogStore, count_open_quarantine, read_facts
+from syncer.store.lease import Lease
 from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
-
-
-@dataclass(slots=True)
-class CatalogResult:
-    """What became of one catalog."""
-
-    catalog: str
-    cycles: list[CycleOutcome] = field(default_factory=list)
-    error: SyncerError | None = None
-
-    @property
-    def exit_codes(self) -> frozenset[ExitCode]:
-        """What this catalog contributes to the exit code."""
-        codes = {code for cycle in self.cycles for code in cycle.exit_codes}
-        if self.error is not None:
-            codes.add(self.error.exit_code)
-        return frozenset(codes)
-
-    @property
-    def errors(self) -> tuple[SyncerError, ...]:
-        """Everything that went wrong, once each, in order."""
-        found = [self.error, *(cycle.error for cycle in self.cycles)]
-        for cycle in self.cycles:
-            found.extend(cycle.failures.values())
-        return tuple(dict.fromkeys(error for error in found if error is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +69,25 @@ async def _work_on(
     runtime: Runtime, catalog: CatalogSettings, job: Job, result: CatalogResult
 ) -> None:
     try:
-        lease = await runtime.keeper.acquire(catalog.name)
+        lease = await _acquire(runtime, catalog, job)
+        if not isinstance(lease, Lease):
+            result.carried_out = lease
+            return
         engine = Engine(runtime.context(catalog, lease))
         async for outcome in carry_out(engine, job):
             result.cycles.append(outcome)
     except SyncerError as error:
         result.error = error
+
+
+async def _acquire(
+    runtime: Runtime, catalog: CatalogSettings, job: Job
+) -> Lease | Mapping[str, Any]:
+    """The lease, or what its holder made of the job, where that may be ordered."""
+    ordered = order_of(job)
+    if ordered is None:
+        return await runtime.keeper.acquire(catalog.name)
+    return await acquire_or_order(runtime, catalog, *ordered)
 
 
 async def _retire_others(runtime: Runtime) -> None:

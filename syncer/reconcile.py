@@ -22,8 +22,8 @@ from syncer.planner.guard import refusal
 from syncer.planner.reason import Reason, is_outside, reason_of
 from syncer.planner.sweeping import confirming_walks, seen_on, walk_requests
 from syncer.span import read_span
-from syncer.store.sweeps import SweepEnd
 from syncer.store.effects import NoteSeen
+from syncer.store.sweeps import SweepEnd
 
 CONFIRMATION = "confirmation"
 MAX_NAMED = 20

@@ -17,10 +17,14 @@ from syncer.config import CatalogSettings
 from syncer.context import CatalogContext
 from syncer.cycle import commit_page
 from syncer.domain import CycleKind, Millis, SortKey, Walk
+from syncer.errors import ExitCode
+from syncer.ordering import acquire_or_order
 from syncer.outcome import Tally
 from syncer.runtime import Runtime
 from syncer.span import read_span
 from syncer.store.effects import NoEffect
+from syncer.store.lease import Lease
+from syncer.store.orders import OrderKind
 from syncer.store.status import QuarantineRow, list_quarantine
 
 _PARTITION = "quarantine"
@@ -37,6 +41,8 @@ class RetryResult:
     """Keys that cannot be asked for alone."""
     unknown: frozenset[str]
     """Keys that were named, but are in no quarantine, not even dismissed."""
+    exit_codes: frozenset[ExitCode] = frozenset()
+    """What other processes said of the part that was left to them."""
 
     @property
     def cleared(self) -> int:
@@ -49,22 +55,39 @@ async def retry_quarantine(
 ) -> RetryResult:
     """Ask again for the quarantined models of some catalogs; no keys means all.
 
+    A process that holds a catalog's lease is asked to do it.
+
     Raises:
-        LeaseHeld: another process works on a catalog.
+        LeaseHeld: another process holds a lease and is busy.
         SourceError, StoreError: as the crawl.
     """
     names = [catalog.name for catalog in catalogs]
     listed = await _read(runtime, names, keys)
     before = _open(listed)
     unplaced: list[str] = []
+    codes: set[ExitCode] = set()
     for catalog in catalogs:
         rows = [row for row in before if row.catalog == catalog.name]
-        if rows:
-            lease = await runtime.keeper.acquire(catalog.name)
+        if not rows:
+            continue
+        said = {"keys": [row.key for row in rows]}
+        lease = await acquire_or_order(runtime, catalog, OrderKind.RETRY, said)
+        if isinstance(lease, Lease):
             unplaced.extend(await retry_models(runtime.context(catalog, lease), rows))
+        else:
+            unplaced.extend(lease.get("unplaced", ()))
+            codes.add(ExitCode(lease["exit_code"]))
     after = await _read(runtime, names, [row.key for row in before]) if before else ()
     unknown = frozenset(keys) - {row.key for row in listed}
-    return RetryResult(len(before), len(_open(after)), tuple(unplaced), unknown)
+    left = len(_open(after))
+    return RetryResult(len(before), left, tuple(unplaced), unknown, frozenset(codes))
+
+
+async def retry_keys(
+    runtime: Runtime, context: CatalogContext, keys: Sequence[str]
+) -> tuple[str, ...]:
+    """As ``retry_models``, for the process that was asked to."""
+    return await retry_models(context, _open(await _read(runtime, [context.name], keys)))
 
 
 async def _read(
@@ -95,8 +118,9 @@ async def retry_models(context: CatalogContext, rows: Iterable[QuarantineRow]) -
             unplaced.append(row.key)
         else:
             instants.add(created_ms)
-    for created_ms in sorted(instants):
-        await _retry_instant(context, created_ms)
+    async with context.turn:
+        for created_ms in sorted(instants):
+            await _retry_instant(context, created_ms)
     return tuple(unplaced)
 
 

@@ -16,6 +16,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from syncer import __version__
 from syncer.api.client import SourceClient
@@ -39,13 +40,17 @@ from syncer.errors import (
 )
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
-from syncer.store.catalogs import CatalogStore
+from syncer.store.catalogs import CatalogStore, scope_json
+from syncer.store.comparing import ComparingStore
 from syncer.store.lease import Lease, LeaseKeeper
 from syncer.store.pages import PageStore
 from syncer.store.pool import Pool, open_pool
 from syncer.store.queries import Queries, load_queries
 from syncer.store.sweeps import SweepStore
 from syncer.telemetry import Event, logger
+
+NO_EPOCH = 0
+"""Of no lease: epochs start at 1."""
 
 RELEASE_LIMIT_S = 1.5
 """For giving a lease back at the end; a database that is away must not hold the exit up."""
@@ -69,6 +74,10 @@ class Runtime:
     """Set, per catalog, when its lease turns out to be somebody else's."""
     observer: CycleObserver
 
+    def reading_context(self, catalog: CatalogSettings) -> CatalogContext:
+        """As ``context``, without a lease: whatever tries to write with it is fenced out."""
+        return self.context(catalog, Lease(catalog.name, holder_name(), NO_EPOCH))
+
     def renewed_context(self, catalog: CatalogSettings, lease: Lease) -> CatalogContext:
         """As ``context``, for a lease that was acquired anew: an earlier loss is over."""
         self.lost[catalog.name] = self.stop.child()
@@ -88,6 +97,7 @@ class Runtime:
             ),
             catalogs=CatalogStore(self.pool, self.queries),
             sweeps=SweepStore(self.pool, self.queries, lease),
+            comparing=ComparingStore(self.pool, self.queries, catalog.name),
             lease=lease,
             clock=self.clock,
             rng=self.rng,
@@ -107,6 +117,11 @@ def pin_of(settings: Settings, catalog: CatalogSettings) -> str:
     if catalog.privacy is Privacy.PRIVATE and catalog.project_id:
         return f"{base_url} project {catalog.project_id}"
     return base_url
+
+
+def origin_of(settings: Settings, catalog: CatalogSettings) -> dict[str, Any]:
+    """What a catalog is configured to mirror, so that an order is not carried out on another."""
+    return {"pin": pin_of(settings, catalog), "scope": scope_json(catalog.scope).decode()}
 
 
 def holder_name() -> str:

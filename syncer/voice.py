@@ -132,6 +132,10 @@ class Voice:
                 hint="the source twice showed older versions than ours: it was set back",
             )
 
+    def differences_suspected(self, models: int, *, patience_s: float) -> None:
+        """A comparison found differences, and looks again before it says so."""
+        self.log(models=models, patience_s=round(patience_s)).info(Event.DIFFERENCES_SUSPECTED)
+
     def feed_refused(self, error: SyncerError) -> None:
         """The feed of deleted models may not be read."""
         self.log().warning(

@@ -5,6 +5,9 @@ SELECT
     EXISTS (
         SELECT FROM scenario.models AS m
         WHERE m.catalog = $1 AND m.removed_at IS NULL AND m.id <> ALL ($2::text[])
+    )
+    OR EXISTS (
+        SELECT FROM syncer.quarantine AS q WHERE q.catalog = $1 AND q.key <> ALL ($2::text[])
     ) AS has_unlisted,
     EXISTS (
         SELECT FROM unnest($3::text[], $4::timestamptz[]) AS p (id, updated_at)

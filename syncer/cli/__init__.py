@@ -16,6 +16,7 @@ from syncer.cli.demo import demo
 from syncer.cli.frame import Invocation, Program
 from syncer.cli.look import quarantine, status
 from syncer.cli.place import init, migrate, simulate
+from syncer.cli.proof import sweep, verify
 from syncer.cli.work import backfill, run, sync
 
 
@@ -56,6 +57,8 @@ for command in (
     migrate,
     backfill,
     sync,
+    sweep,
+    verify,
     status,
     quarantine,
     run,

@@ -176,6 +176,12 @@ def show_error(error: SyncerError, *, of: str = "") -> None:
             click.echo(redact_text(error.hint), err=True)
 
 
+def show_quarantine(models: int) -> None:
+    """What makes a command end with 5 although its own work is done."""
+    if models:
+        click.echo(f"{models} models are in quarantine; see 'syncer quarantine list'.")
+
+
 def print_json(document: object) -> None:
     """A document alone on stdout."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

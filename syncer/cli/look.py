@@ -169,6 +169,7 @@ def _row_document(row: QuarantineRow) -> dict[str, Any]:
 async def _retry(invocation: Invocation, names: tuple[str, ...], ids: tuple[str, ...]) -> ExitCode:
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.crawl import StopSignal  # noqa: PLC0415
+    from syncer.outcome import exit_code_of  # noqa: PLC0415
     from syncer.progress import NoProgress  # noqa: PLC0415
     from syncer.retry_models import retry_quarantine  # noqa: PLC0415
     from syncer.runtime import open_runtime  # noqa: PLC0415
@@ -194,7 +195,8 @@ async def _retry(invocation: Invocation, names: tuple[str, ...], ids: tuple[str,
             "'syncer backfill --restart' reads everything again"
         )
     _refuse_unknown(result.unknown)
-    return ExitCode.NOT_ALL_WELL if result.left else ExitCode.OK
+    codes = result.exit_codes | ({ExitCode.NOT_ALL_WELL} if result.left else set())
+    return exit_code_of(codes)
 
 
 async def _dismiss(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,18 +21,22 @@ from syncer.cli.frame import (
     print_json,
     run_async,
     show_error,
+    show_quarantine,
 )
 from syncer.errors import ExitCode, Stopped
 
 if TYPE_CHECKING:
     from syncer.domain import Plan
-    from syncer.jobs import Job
-    from syncer.oneshot import CatalogResult, JobResult
+    from syncer.jobs import CatalogResult, Job
+    from syncer.oneshot import JobResult
 
 _CATALOG = click.option(
     "--catalog", "catalogs", multiple=True, metavar="NAME", help="Only this one; may be repeated."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+
+
+_WORDS = {"removals_waiting": "removals waiting"}
 
 
 class _Seconds(click.FloatRange):
@@ -88,7 +93,7 @@ def backfill(
     if only_plan:
         run_async(lambda: _plan(invocation, catalogs, as_json=as_json))
     job = Job(follow=False, restart=restart, deadline_s=deadline)
-    run_async(lambda: _run_job(invocation, catalogs, job, as_json=as_json))
+    run_async(lambda: run_job_command(invocation, catalogs, job, as_json=as_json))
 
 
 @click.command(
@@ -103,7 +108,7 @@ def sync(invocation: Invocation, catalogs: tuple[str, ...], as_json: bool) -> No
     """Run one cycle, with every backfill that is due: what a cron job runs."""
     from syncer.jobs import Job  # noqa: PLC0415
 
-    run_async(lambda: _run_job(invocation, catalogs, Job(follow=True), as_json=as_json))
+    run_async(lambda: run_job_command(invocation, catalogs, Job(follow=True), as_json=as_json))
 
 
 @click.command(
@@ -122,9 +127,10 @@ def run(invocation: Invocation) -> None:
     run_async(lambda: _run_daemon(invocation))
 
 
-async def _run_job(
+async def run_job_command(
     invocation: Invocation, names: tuple[str, ...], job: Job, *, as_json: bool
 ) -> ExitCode:
+    """Run a job on some catalogs (none named means all), print what became of it."""
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.crawl import StopSignal  # noqa: PLC0415
     from syncer.oneshot import run_job  # noqa: PLC0415
@@ -163,25 +169,15 @@ def _print_result(result: JobResult) -> None:
             click.echo(line)
         for error in catalog.errors:
             show_error(error, of=catalog.catalog)
-    if result.open_quarantine:
-        click.echo(
-            f"{result.open_quarantine} models are in quarantine; see 'syncer quarantine list'."
-        )
+    show_quarantine(result.open_quarantine)
 
 
 def _result_lines(result: CatalogResult) -> list[str]:
-    lines = []
-    for cycle in result.cycles:
-        tally = cycle.tally
-        word = "complete" if cycle.complete else "not complete"
-        lines.append(
-            f"{result.catalog}: {cycle.kind} {word}: {tally.models} models read on "
-            f"{tally.pages} pages; {tally.inserted} inserted, {tally.updated} updated, "
-            f"{tally.unchanged} unchanged"
-            + (f", {tally.restored} restored" if tally.restored else "")
-            + (f", {tally.quarantined} quarantined" if tally.quarantined else "")
-        )
-    if not lines and result.error is None:
+    cycles = result.document.get("cycles", ())
+    lines = [f"{result.catalog}: {_cycle_line(cycle)}" for cycle in cycles]
+    if result.carried_out is not None:
+        lines.insert(0, f"{result.catalog}: carried out by the process that holds the lease")
+    elif not lines and result.error is None:
         lines.append(
             f"{result.catalog}: already filled; 'syncer sync' follows it, "
             "'syncer backfill --restart' fills it again"
@@ -189,34 +185,22 @@ def _result_lines(result: CatalogResult) -> list[str]:
     return lines
 
 
+def _cycle_line(cycle: Mapping[str, Any]) -> str:
+    word = "complete" if cycle["complete"] else "not complete"
+    rare = ("restored", "removed", "removals_waiting", "rewound", "missed", "quarantined")
+    counts = [f"{cycle[name]} {name}" for name in ("inserted", "updated", "unchanged")]
+    counts += [f"{cycle[name]} {_WORDS.get(name, name)}" for name in rare if cycle[name]]
+    return (
+        f"{cycle['kind']} {word}: {cycle['models']} models read on {cycle['pages']} pages; "
+        + ", ".join(counts)
+    )
+
+
 def _job_document(result: JobResult, code: ExitCode) -> dict[str, Any]:
     return {
         "exit_code": int(code),
         "open_quarantine": result.open_quarantine,
-        "catalogs": [
-            {
-                "name": catalog.catalog,
-                "cycles": [
-                    {
-                        "kind": str(cycle.kind),
-                        "complete": cycle.complete,
-                        "models": cycle.tally.models,
-                        "pages": cycle.tally.pages,
-                        "inserted": cycle.tally.inserted,
-                        "updated": cycle.tally.updated,
-                        "restored": cycle.tally.restored,
-                        "unchanged": cycle.tally.unchanged,
-                        "stale": cycle.tally.stale,
-                        "quarantined": cycle.tally.quarantined,
-                    }
-                    for cycle in catalog.cycles
-                ],
-                "errors": [
-                    {"message": error.message, "hint": error.hint} for error in catalog.errors
-                ],
-            }
-            for catalog in result.catalogs
-        ],
+        "catalogs": [catalog.document for catalog in result.catalogs],
     }
 
 

@@ -65,8 +65,8 @@ def seen_on(walk: Walk, page: Page) -> Seen:
     A record without a readable id could be any model created between its neighbours, so the whole
     range of its page is left alone.
     """
-    ids = tuple(known_id(entry) for entry in page.entries if _has_id(entry))
-    if len(ids) == len(page.entries):
+    ids = tuple(known_id(entry) for entry in page.entries)
+    if all(map(_has_id, page.entries)):
         return Seen(ids)
     times = [at for entry in page.entries if (at := key_time(entry, walk.key)) is not None]
     after_ms = walk.crossing.after_ms if walk.crossing else walk.after_ms

@@ -163,6 +163,7 @@ class SweepStore:
                         *_filters(scope),
                     )
                     end = SweepEnd(removed=removed)
+                await connection.execute(self.queries["clear_unlisted"], sweep.cycle_id)
                 if not await finish_cycle(connection, self.queries, sweep, watermark_rule):
                     raise SyncerError(f"sweep {sweep.cycle_id} was to end with a partition open")
                 if end.refused is not None:

@@ -1,0 +1,10 @@
+-- Live models of the mirror that were created in a range.
+-- $1 catalog text · $2 timestamptz, exclusive start, NULL: from the beginning
+-- $3 timestamptz, inclusive end, NULL: to the end
+-- Index: models_created_at_idx.
+SELECT id, created_at
+FROM scenario.models
+WHERE catalog = $1
+    AND removed_at IS NULL
+    AND ($2::timestamptz IS NULL OR created_at > $2)
+    AND ($3::timestamptz IS NULL OR created_at <= $3)

@@ -1,0 +1,137 @@
+"""
+Prove that the mirror is right, or say where it is not; mend it if asked to.
+
+Owns what ``verify`` and ``sweep --dry-run`` do on several catalogs. Never compares by itself.
+Invariant: comparing takes no lease and writes nothing; mending is a sweep like any other, through
+the same guard, by whoever holds the lease.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from syncer.config import CatalogSettings
+from syncer.engine import Engine
+from syncer.errors import ExitCode, SyncerError
+from syncer.jobs import CatalogResult, Job, SweepJob, carry_out, order_of
+from syncer.ordering import acquire_or_order
+from syncer.planner.guard import refusal
+from syncer.runtime import Runtime
+from syncer.store.lease import Lease, read_leases
+from syncer.verify import Comparer, Comparison
+
+POLL_MARGIN_S = 10.0
+"""For the two polls of a holder that are waited for, beyond their intervals."""
+
+
+@dataclass(slots=True)
+class Verified:
+    """What became of one catalog."""
+
+    catalog: str
+    comparison: Comparison | None = None
+    """The last one; ``None`` when it could not be made."""
+    repaired: int = 0
+    error: SyncerError | None = None
+    """Why there is no comparison, or why not all could be mended."""
+
+    @property
+    def exit_codes(self) -> frozenset[ExitCode]:
+        """What this catalog contributes to the exit code."""
+        codes = set() if self.error is None else {self.error.exit_code}
+        if self.comparison is not None and not self.comparison.is_equal:
+            codes.add(ExitCode.NOT_ALL_WELL)
+        return frozenset(codes or {ExitCode.OK})
+
+
+async def verify_catalogs(
+    runtime: Runtime, catalogs: Sequence[CatalogSettings], *, repair: bool
+) -> tuple[Verified, ...]:
+    """Compare catalogs with the source, all at once on one budget.
+
+    Cancel-safe: yes; a repair that was begun is a sweep, which is resumed.
+    """
+    results = tuple(Verified(catalog.name) for catalog in catalogs)
+    async with _renewing(runtime), asyncio.TaskGroup() as group:
+        for catalog, result in zip(catalogs, results, strict=True):
+            group.create_task(
+                _verify(runtime, catalog, result, repair=repair), name=f"verify {catalog.name}"
+            )
+    return results
+
+
+async def preview_sweeps(
+    runtime: Runtime, catalogs: Sequence[CatalogSettings], *, allowed: int | None
+) -> tuple[tuple[Verified, str | None], ...]:
+    """What sweeps would do now, and why the guard would hold their removals back."""
+    previews: list[tuple[Verified, str | None]] = []
+    for catalog, result in zip(
+        catalogs, await verify_catalogs(runtime, catalogs, repair=False), strict=True
+    ):
+        held_back = None
+        if result.comparison is not None:
+            held_back = refusal(
+                result.comparison.absences,
+                max_removed_fraction=catalog.max_removed_fraction,
+                allowed=allowed,
+            )
+        previews.append((result, held_back))
+    return tuple(previews)
+
+
+async def _verify(
+    runtime: Runtime, catalog: CatalogSettings, result: Verified, *, repair: bool
+) -> None:
+    try:
+        result.comparison = before = await _compare(runtime, catalog)
+        if repair and not before.is_equal:
+            result.error = await _repair(runtime, catalog, before)
+            result.comparison = after = await _compare(runtime, catalog)
+            result.repaired = len(before.suspects.found.keys() - after.suspects.found.keys())
+    except SyncerError as error:
+        result.error = error
+
+
+async def _compare(runtime: Runtime, catalog: CatalogSettings) -> Comparison:
+    patience_s = 0.0
+    async with runtime.pool.acquire() as connection:
+        leases = await read_leases(connection, runtime.queries, catalogs=[catalog.name])
+    is_ours = catalog.name in runtime.keeper.held
+    if not is_ours and any(lease.holder and not lease.expired for lease in leases):
+        patience_s = 2 * catalog.poll_interval_s + POLL_MARGIN_S
+    return await Comparer(runtime.reading_context(catalog), patience_s).compare()
+
+
+async def _repair(
+    runtime: Runtime, catalog: CatalogSettings, found: Comparison
+) -> SyncerError | None:
+    """Write anew what is stale, and sweep; returns what stood in the way."""
+    doubt = {
+        model_id: at_ms
+        for model_id, at_ms in found.suspects.versions.items()
+        if model_id in found.suspects.found
+    }
+    job = Job(follow=False, sweep=SweepJob(), doubt=doubt)
+    ordered = order_of(job)
+    if ordered is None:
+        raise SyncerError("a repair is not an order")
+    lease = await acquire_or_order(runtime, catalog, *ordered)
+    result = CatalogResult(catalog.name)
+    if isinstance(lease, Lease):
+        async for outcome in carry_out(Engine(runtime.context(catalog, lease)), job):
+            result.cycles.append(outcome)
+    else:
+        result.carried_out = lease
+    return next(iter(result.errors), None)
+
+
+@asynccontextmanager
+async def _renewing(runtime: Runtime) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        renewing = group.create_task(runtime.keeper.renew_forever(), name="renew leases")
+        yield
+        renewing.cancel()
