@@ -341,11 +341,12 @@ class Engine:
                 plan = replace(plan, partitions=plan.partitions[1:])
 
     def _delta_after(self, state: CatalogState) -> Millis:
+        frontier = self._frontier(state)
         if state.pin is None:
             # Nothing was ever listed: there is nothing to have a watermark of, and another source
             # may be configured now.
             return Millis(0)
-        return delta_after(self._frontier(state), overlap_ms=self.context.overlap_ms)
+        return delta_after(frontier, overlap_ms=self.context.overlap_ms)
 
     def _frontier(self, state: CatalogState) -> Frontier:
         if state.watermark_ms is None:
