@@ -137,6 +137,10 @@ class Mirror:
     """Configuration, by environment name."""
     clock: Clock = field(default_factory=WrongClock)
     """What syncer is given for a clock."""
+    credentials: dict[str, str] = field(default_factory=dict)
+    """As in the environment; none: the public listing only."""
+    privacy: str = "public"
+    """Which listing is compared."""
 
     def settings(self, **keys: object) -> Settings:
         """The configuration; keys as ``source__page_size`` or, of the catalog, plain ``tags``."""
@@ -148,7 +152,7 @@ class Mirror:
         """Everything that a process opens, until the block ends."""
         async with open_runtime(
             self.settings(**keys),
-            load_credentials("auto", {}),
+            load_credentials("auto", self.credentials),
             clock=self.clock,
             rng=NoJitter(),
             progress=NoProgress(),
@@ -213,7 +217,7 @@ class Mirror:
 
     async def differences(self, *, removed: Collection[str] = ()) -> list[str]:
         """Where mirror and source differ, by model; ``removed`` ones may still be mirrored."""
-        decoded = _decode_all(self.source.live_models().values())
+        decoded = _decode_all(self.source.live_models(self.privacy).values())
         rows = {row["id"]: row for row in await self._rows()}
         missing = sorted(decoded.keys() - rows.keys())
         extra = sorted(rows.keys() - decoded.keys() - set(removed))
