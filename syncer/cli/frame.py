@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -25,6 +25,8 @@ from syncer.errors import EXIT_PRECEDENCE, ConfigError, ExitCode, SyncerError
 
 if TYPE_CHECKING:
     from syncer.config import CatalogSettings, Credentials, Settings
+
+T = TypeVar("T")
 
 _PRINTERS = frozenset({"click", "rich"})
 """Who writes to standard output for us; they touch no file but it."""
@@ -111,15 +113,19 @@ def _give_up(stream: TextIO) -> None:
 
 def run_async(main: Callable[[], Coroutine[Any, Any, ExitCode]]) -> NoReturn:
     """Run a command's coroutine and end with its code, or with its error's."""
+    end_with(result_of(main))
+
+
+def result_of(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a part of a command that waits, and end with its error's code if it has one."""
     try:
-        code = asyncio.run(main())
+        return asyncio.run(main())
     except SyncerError as error:
         fail(error)
     except BaseExceptionGroup as group:
         fail_group(group)
     except KeyboardInterrupt:
         end_with(ExitCode.INTERRUPTED)
-    end_with(code)
 
 
 def guard(main: Callable[[], None]) -> None:
