@@ -17,6 +17,8 @@ LIBRARY_REPORTED: Final = "library_reported"
 class Event(enum.StrEnum):
     """Everything a log line can be about: past tense, ``noun_verb``; facts are keys with units."""
 
+    BATCH_REDUCED = "batch_reduced"
+    CATALOG_FORGOTTEN = "catalog_forgotten"
     CATALOG_RETIRED = "catalog_retired"
     CONFIG_NOTICED = "config_noticed"
     CONFIG_REJECTED = "config_rejected"
