@@ -13,6 +13,7 @@ import click
 from syncer import __version__
 from syncer.cli.checkup import check
 from syncer.cli.demo import demo
+from syncer.cli.forget import forget
 from syncer.cli.frame import Invocation, Program
 from syncer.cli.look import quarantine, status
 from syncer.cli.place import init, migrate, simulate
@@ -61,6 +62,7 @@ for command in (
     verify,
     status,
     quarantine,
+    forget,
     run,
     simulate,
 ):

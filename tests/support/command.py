@@ -157,7 +157,9 @@ class Place:
         return path
 
     @asynccontextmanager
-    async def start(self, *arguments: object) -> AsyncIterator[Running]:
+    async def start(
+        self, *arguments: object, stdin: int = asyncio.subprocess.DEVNULL
+    ) -> AsyncIterator[Running]:
         """Start ``syncer`` with these arguments; killed at the end if it still runs."""
         number = next(self._numbers)
         out, err = self.home / f"{number}.stdout", self.home / f"{number}.stderr"
@@ -167,7 +169,7 @@ class Place:
                 *map(str, arguments),
                 cwd=self.home,
                 env=self._whole_environment(),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
             )
