@@ -8,7 +8,7 @@ SET
     retired_at = coalesce(retired_at, now()), pin = NULL, backfilled_at = NULL, watermark = NULL,
     settled_from = NULL, head = NULL, last_cycle_kind = NULL, last_cycle_outcome = NULL,
     last_cycle_started_at = NULL, last_cycle_finished_at = NULL, last_complete_at = NULL,
-    removals_waiting = 0, blocked = false, last_error_at = NULL, last_error_message = NULL,
+    swept_at = NULL, fed_at = NULL, removals_waiting = 0, blocked = false, last_error_at = NULL, last_error_message = NULL,
     last_error_hint = NULL
 WHERE catalog = $1 AND (retired_at IS NOT NULL OR $2)
 RETURNING catalog
