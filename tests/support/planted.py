@@ -17,7 +17,7 @@ from syncer.errors import RowUnstorable
 from syncer.planner import choose, frontier, walk
 from syncer.planner.walk import Reading, Step
 from syncer.store import pages
-from syncer.store.effects import AlreadyCommitted, Effect
+from syncer.store.effects import AlreadyCommitted, Effect, MoveCheckpoint
 from syncer.store.pages import CommitResult, PageStore
 from syncer.store.queries import Queries, load_queries
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from syncer.domain import Crossing, Page, Walk
     from syncer.planner.frontier import Frontier
+    from syncer.store.pool import Connection
     from syncer.store.rows import Batch
 
 
@@ -204,6 +205,39 @@ def rows_before_checkpoint(patch: pytest.MonkeyPatch) -> None:
         return CommitResult()
 
     patch.setattr(PageStore, "_try_commit", two_transactions)
+
+
+def checkpoint_commits_first(patch: pytest.MonkeyPatch) -> None:
+    """The checkpoint is durable before the rows that it speaks of are sent."""
+    begin = MoveCheckpoint.begin
+
+    async def commit_after(self: MoveCheckpoint, connection: Connection, queries: Queries) -> None:
+        await begin(self, connection, queries)
+        await connection.execute("COMMIT")
+        await connection.execute("BEGIN")
+
+    patch.setattr(MoveCheckpoint, "begin", commit_after)
+
+
+def cycle_ends_apart(patch: pytest.MonkeyPatch) -> None:
+    """The last page is durable before its cycle is ended."""
+    finish = MoveCheckpoint.finish
+
+    async def commit_before(
+        self: MoveCheckpoint, connection: Connection, queries: Queries, *, wrote: bool
+    ) -> bool:
+        await connection.execute("COMMIT")
+        await connection.execute("BEGIN")
+        return await finish(self, connection, queries, wrote=wrote)
+
+    patch.setattr(MoveCheckpoint, "finish", commit_before)
+
+
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    """Whoever once had the lease may write for ever."""
+    _change_query(
+        patch, "fence_lease", "AND epoch = $2\n    AND holder IS NOT NULL", "AND $2::bigint > 0"
+    )
 
 
 def everything_is_content(patch: pytest.MonkeyPatch) -> None:
