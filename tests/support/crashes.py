@@ -55,7 +55,11 @@ LAST_STATEMENT_OF_SYNC = 400
 EMPTY = (
     "TRUNCATE scenario.models, syncer.quarantine, syncer.catalog, syncer.cycle, syncer.checkpoint"
 )
-FRONTIER = "SELECT after_at, phase FROM syncer.checkpoint ORDER BY cycle_id LIMIT 1"
+FRONTIER = """
+    SELECT after_at, phase FROM syncer.checkpoint JOIN syncer.cycle USING (cycle_id)
+    WHERE kind = 'backfill'
+"""
+BACKFILLED = "SELECT count(*) FROM syncer.catalog WHERE backfilled_at IS NOT NULL"
 CLAIMS = """
     SELECT k.pages, k.seq, k.models, k.phase, c.finished_at IS NOT NULL AS finished
     FROM syncer.checkpoint AS k JOIN syncer.cycle AS c USING (cycle_id)
@@ -276,7 +280,7 @@ async def _promises_of_sync(mirror: Mirror) -> list[str]:
     row = await mirror.observer.fetchrow(FRONTIER)
     stored = await mirror.value("SELECT count(*) FROM scenario.models")
     after_at, phase = (None, "pending") if row is None else row
-    if phase == "complete":
+    if phase == "complete" or await mirror.value(BACKFILLED):
         claimed = SYNC_MODELS
     elif after_at is None:
         claimed = 0
