@@ -12,6 +12,10 @@ advisory lock that the holder's session keeps (its key contains the epoch) shows
 milliseconds that the holder was killed, so that a successor need not wait out the time to live.
 A holder that lives but whose connection was cut may thus be succeeded early: it is fenced.
 
+A takeover waits for the page in flight. The server ends a page whose process stands still, by the
+limits of its session, but for one that stands in the middle of a statement that the client feeds
+(COPY): that one is ended by whoever takes over.
+
 The keeper needs a connection of its own to the server, direct or through a session pooler. Behind a
 transaction pooler the advisory lock would belong to whichever session came by.
 Kind: edge (asyncpg).
@@ -53,6 +57,7 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"
 
 _QUERIES: Final = (
     "claim_lease",
+    "end_stuck_pages",
     "limit_lease_wait",
     "lock_lease",
     "mark_leases",
@@ -308,23 +313,34 @@ class LeaseKeeper:
         return None
 
     async def _take_over(self, connection: Connection, catalog: str) -> int:
+        epoch = await self._wait_and_take(connection, catalog)
+        if epoch is None and await self._end_stuck_pages(connection):
+            epoch = await self._wait_and_take(connection, catalog)
+        if epoch is None:
+            raise await self._read_holder(connection, catalog)
+        return epoch
+
+    async def _wait_and_take(self, connection: Connection, catalog: str) -> int | None:
+        """The new epoch; None if it is held after all, or the page in flight did not end."""
         wait_ms = max(1, round(self._ttl_s * 1000 / _WAITS_PER_TTL))
-        epoch: int | None = None
         try:
             with translate():
                 async with connection.transaction():
                     await connection.execute(self._queries["limit_lease_wait"], str(wait_ms))
                     await connection.execute(self._queries["lock_lease"], catalog)
-                    epoch = await connection.fetchval(
+                    epoch: int | None = await connection.fetchval(
                         self._queries["take_lease"], catalog, self._holder, self._ttl
                     )
+                    return epoch
         except StoreUnavailable as error:
             if error.context.get("sqlstate") != _LOCK_NOT_AVAILABLE:
                 raise
             # The predecessor's page is still in flight: it writes, so it holds.
-        if epoch is None:
-            raise await self._read_holder(connection, catalog)
-        return epoch
+            return None
+
+    async def _end_stuck_pages(self, connection: Connection) -> bool:
+        """End pages that no limit of the server reaches; returns whether there were any."""
+        return bool(await connection.fetchval(self._queries["end_stuck_pages"], self._ttl))
 
     async def _read_holder(self, connection: Connection, catalog: str) -> SyncerError:
         rows = await read_leases(connection, self._queries, catalogs=[catalog])

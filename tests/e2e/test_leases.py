@@ -119,9 +119,23 @@ async def test_a_holder_frozen_between_two_pages_is_succeeded_and_writes_nothing
             assert (await second.stop()).code == 0
 
 
-@asynccontextmanager
-async def idle_in_its_page(
+def idle_in_its_page(
     place: Place, source: SimulatedSource, url: str, command: str
+) -> AbstractAsyncContextManager[Running]:
+    """Frozen between two statements of a page."""
+    return frozen_at("copy done", place, source, url, command)
+
+
+def copying_in_its_page(
+    place: Place, source: SimulatedSource, url: str, command: str
+) -> AbstractAsyncContextManager[Running]:
+    """Frozen in the middle of COPY, where the server waits for the client and for nothing else."""
+    return frozen_at("query COPY", place, source, url, command)
+
+
+@asynccontextmanager
+async def frozen_at(
+    statement: str, place: Place, source: SimulatedSource, url: str, command: str
 ) -> AsyncIterator[Running]:
     """Frozen when it has sent one statement of a page: it never sends the next one."""
     async with cutter_before(url) as cutter:
@@ -131,7 +145,7 @@ async def idle_in_its_page(
             def arm(_: dict[str, str]) -> None:
                 if len(source.requests) == PAGES_BEFORE:
                     stop = partial(running.send, signal.SIGSTOP)
-                    cutter.arm(1, begin="copy done", blow=stop, passes_on=True)
+                    cutter.arm(1, begin=statement, blow=stop, passes_on=True)
 
             source.on_request = arm
             await until_frozen(running)
@@ -174,7 +188,9 @@ async def let_go_when_nobody_waits(connection: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "frozen", [idle_in_its_page, waiting_in_its_page], ids=lambda f: f.__name__
+    "frozen",
+    [idle_in_its_page, waiting_in_its_page, copying_in_its_page],
+    ids=lambda each: each.__name__,
 )
 async def test_a_holder_frozen_inside_a_page_loses_the_page_and_writes_nothing_when_thawed(
     place: Place, serve: Serve, migrated_database_url: str, frozen: Frozen
