@@ -34,7 +34,8 @@ CONNECT_TIMEOUT_S: Final = 10.0
 """Name look-up, TCP, TLS and log-in together."""
 
 _CLIENT_GRACE_S: Final = 5.0
-"""How much longer than the server's statement_timeout we wait: its answer would name the cause."""
+"""How much longer than the server's statement_timeout we wait, at most, and never more than as long
+again: its answer would name the cause, but where none comes a lease runs out meanwhile."""
 
 _JSONB_VERSION: Final = b"\x01"
 """First byte of jsonb on the wire (PostgreSQL source, jsonb_recv)."""
@@ -69,7 +70,7 @@ async def open_pool(
             max_size=size,
             init=_pass_json_through,
             timeout=CONNECT_TIMEOUT_S,
-            command_timeout=statement_timeout_s + _CLIENT_GRACE_S,
+            command_timeout=_client_limit_s(statement_timeout_s),
             server_settings=_session_settings(
                 statement_timeout_s=statement_timeout_s,
                 idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
@@ -101,7 +102,7 @@ async def open_connection(
         connection: Connection = await asyncpg.connect(
             url,
             timeout=connect_timeout_s,
-            command_timeout=statement_timeout_s + _CLIENT_GRACE_S,
+            command_timeout=_client_limit_s(statement_timeout_s),
             server_settings=_session_settings(
                 statement_timeout_s=statement_timeout_s,
                 idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
@@ -163,6 +164,10 @@ def _session_settings(
         # Compiling costs more than any of our statements.
         "jit": "off",
     }
+
+
+def _client_limit_s(statement_timeout_s: float) -> float:
+    return statement_timeout_s + min(statement_timeout_s, _CLIENT_GRACE_S)
 
 
 def _milliseconds(seconds: float) -> str:

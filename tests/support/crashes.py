@@ -194,8 +194,9 @@ async def _crash(
 ) -> bool:
     """One crash and what follows from it; false when the page went through untouched."""
     pages = await cycle.pages()
-    # A connection that has prepared nothing yet: its parses are statements, too.
-    await cycle.context.pages.pool.expire_connections()
+    # As a connection that has prepared nothing yet: its parses are statements, too.
+    async with cycle.context.pages.pool.acquire() as connection:
+        connection._drop_local_statement_cache()
     # The checkpoint is read before: the count begins with the page's own transaction.
     cutter.arm(number, where, begin="query BEGIN;")
     try:
