@@ -31,7 +31,12 @@ async def test_a_page_that_breaks_at_any_statement_is_stored_whole_or_not_at_all
 
 
 @pytest.mark.parametrize(
-    "bug", [planted.checkpoint_commits_first, planted.cycle_ends_apart], ids=lambda b: b.__name__
+    "bug",
+    [
+        planted.checkpoint_commits_first,
+        pytest.param(planted.cycle_ends_apart, marks=pytest.mark.long),
+    ],
+    ids=lambda each: each.__name__,
 )
 async def test_a_page_in_two_transactions_is_found_out(
     migrated_database_url: str,
