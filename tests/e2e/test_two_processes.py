@@ -10,7 +10,13 @@ import pytest
 from support.command import Ended, Place, Running
 from support.frozen import freeze, models_by_epoch, thaw, written
 from support.serving import Gate, Serve
-from support.stored import assert_mirrors, fetch_value, lease_holder, live_bodies
+from support.stored import (
+    assert_mirrors,
+    count_models,
+    fetch_value,
+    lease_holder,
+    live_bodies,
+)
 from support.tcp_proxy import address_of, proxy_to, through
 
 FAST = '[[catalog]]\nname = "public"\npoll_interval_s = 0.2\n'
@@ -153,6 +159,36 @@ async def test_a_holder_that_was_frozen_for_a_moment_goes_on_as_if_nothing_had_b
         assert f":{first.process.pid}" in refused.failed_with(4)
         assert 1 == await fetch_value(url, "SELECT epoch FROM syncer.lease")
         assert (await first.stop()).code == 0
+
+
+@pytest.mark.xfail(strict=True, reason="retiring is not fenced by the lease of who works on it")
+async def test_a_command_that_does_not_know_a_catalog_does_not_hide_what_a_daemon_works_on(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    """P9: somebody holds its lease, so it is configured somewhere."""
+    url = migrated_database_url
+    place.write_config(SLOW)
+    async with serve(models=MODELS), place.start("run") as daemon:
+        await daemon.until_event("cycle_finished", kind="delta")
+        place.write_config(SLOW.replace("public", "other"))
+        ended = await place.run("sync")
+
+        assert ended.code == 0, ended.stderr
+        assert str(daemon.process.pid) in str(await lease_holder(url))
+        assert MODELS == await count_models(url)
+
+
+@pytest.mark.xfail(strict=True, reason="the budget is each process's own")
+async def test_two_runs_within_a_minute_keep_to_one_budget_together(
+    place: Place, serve: Serve
+) -> None:
+    """P7: no more than max_requests_per_minute in any 60 s, by all processes together."""
+    place.set(source__max_requests_per_minute=3, source__page_size=10)
+    async with serve(models=400) as source:
+        ended = [await place.run("backfill", "--deadline", "0.5") for _ in range(2)]
+
+        assert [7, 7] == [each.code for each in ended]
+        assert len(source.requests) <= 3
 
 
 @pytest.mark.long
