@@ -24,7 +24,7 @@ from syncer.outcome import exit_code_of
 from syncer.planner.choose import MirrorFacts, plan_backfill
 from syncer.reading import open_existing
 from syncer.runtime import Runtime
-from syncer.store.catalogs import CatalogStore, count_open_quarantine, read_facts
+from syncer.store.catalogs import CatalogStore, read_facts
 from syncer.store.lease import Lease
 from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
@@ -36,6 +36,8 @@ class JobResult:
 
     catalogs: tuple[CatalogResult, ...]
     open_quarantine: int
+    uncounted: SyncerError | None = None
+    """Why the quarantine could not be counted."""
 
     def exit_code(self, stopped: SyncerError | None) -> ExitCode:
         """The documented exit code; ``stopped`` is why the work was asked to end, if it was."""
@@ -44,6 +46,8 @@ class JobResult:
             return stopped.exit_code
         if self.open_quarantine:
             codes.add(ExitCode.NOT_ALL_WELL)
+        if self.uncounted is not None:
+            codes.add(self.uncounted.exit_code)
         return exit_code_of(codes)
 
 
@@ -54,15 +58,16 @@ async def run_job(runtime: Runtime, catalogs: Sequence[CatalogSettings], job: Jo
     """
     await _retire_others(runtime)
     results = tuple(CatalogResult(catalog.name) for catalog in catalogs)
-    async with asyncio.TaskGroup() as group:
-        renewing = group.create_task(runtime.keeper.renew_forever(), name="renew leases")
-        async with _deadline(runtime, job.deadline_s), asyncio.TaskGroup() as work:
-            for catalog, result in zip(catalogs, results, strict=True):
-                work.create_task(
-                    _work_on(runtime, catalog, job, result), name=f"catalog {catalog.name}"
-                )
-        renewing.cancel()
-    return JobResult(results, await _count_quarantine(runtime, catalogs))
+    async with (
+        runtime.renewing(),
+        _deadline(runtime, job.deadline_s),
+        asyncio.TaskGroup() as work,
+    ):
+        for catalog, result in zip(catalogs, results, strict=True):
+            work.create_task(
+                _work_on(runtime, catalog, job, result), name=f"catalog {catalog.name}"
+            )
+    return JobResult(results, *await _count_quarantine(runtime, catalogs))
 
 
 async def _work_on(
@@ -98,14 +103,15 @@ async def _retire_others(runtime: Runtime) -> None:
         )
 
 
-async def _count_quarantine(runtime: Runtime, catalogs: Sequence[CatalogSettings]) -> int:
-    """0 when the database cannot be asked: the catalogs' own errors say so already."""
-    names = [catalog.name for catalog in catalogs]
+async def _count_quarantine(
+    runtime: Runtime, catalogs: Sequence[CatalogSettings]
+) -> tuple[int, SyncerError | None]:
+    """How many, or why nobody knows: then nobody can say that all is well."""
+    store = CatalogStore(runtime.pool, runtime.queries)
     try:
-        async with runtime.pool.acquire() as connection:
-            return await count_open_quarantine(connection, runtime.queries, names)
-    except (SyncerError, OSError):
-        return 0
+        return await store.count_quarantine([catalog.name for catalog in catalogs]), None
+    except SyncerError as error:
+        return 0, error
 
 
 @contextlib.asynccontextmanager

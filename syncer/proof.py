@@ -10,8 +10,7 @@ Kind: conductor.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncer.config import CatalogSettings
@@ -56,7 +55,7 @@ async def verify_catalogs(
     Cancel-safe: yes; a repair that was begun is a sweep, which is resumed.
     """
     results = tuple(Verified(catalog.name) for catalog in catalogs)
-    async with _renewing(runtime), asyncio.TaskGroup() as group:
+    async with runtime.renewing(), asyncio.TaskGroup() as group:
         for catalog, result in zip(catalogs, results, strict=True):
             group.create_task(
                 _verify(runtime, catalog, result, repair=repair), name=f"verify {catalog.name}"
@@ -127,11 +126,3 @@ async def _repair(
     else:
         result.carried_out = lease
     return next(iter(result.errors), None)
-
-
-@asynccontextmanager
-async def _renewing(runtime: Runtime) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        renewing = group.create_task(runtime.keeper.renew_forever(), name="renew leases")
-        yield
-        renewing.cancel()

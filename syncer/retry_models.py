@@ -25,6 +25,7 @@ from syncer.span import read_span
 from syncer.store.effects import NoEffect
 from syncer.store.lease import Lease
 from syncer.store.orders import OrderKind
+from syncer.store.pool import translate
 from syncer.store.status import QuarantineRow, list_quarantine
 
 _PARTITION = "quarantine"
@@ -71,12 +72,13 @@ async def retry_quarantine(
         if not rows:
             continue
         said = {"keys": [row.key for row in rows]}
-        lease = await acquire_or_order(runtime, catalog, OrderKind.RETRY, said)
-        if isinstance(lease, Lease):
-            unplaced.extend(await retry_models(runtime.context(catalog, lease), rows))
-        else:
-            unplaced.extend(lease.get("unplaced", ()))
-            codes.add(ExitCode(lease["exit_code"]))
+        async with runtime.renewing():
+            lease = await acquire_or_order(runtime, catalog, OrderKind.RETRY, said)
+            if isinstance(lease, Lease):
+                unplaced.extend(await retry_models(runtime.context(catalog, lease), rows))
+            else:
+                unplaced.extend(lease.get("unplaced", ()))
+                codes.add(ExitCode(lease["exit_code"]))
     after = await _read(runtime, names, [row.key for row in before]) if before else ()
     unknown = frozenset(keys) - {row.key for row in listed}
     left = len(_open(after))
@@ -93,8 +95,9 @@ async def retry_keys(
 async def _read(
     runtime: Runtime, names: Sequence[str], keys: Sequence[str]
 ) -> tuple[QuarantineRow, ...]:
-    async with runtime.pool.acquire() as connection:
-        return await list_quarantine(connection, runtime.queries, catalogs=names, keys=keys)
+    with translate():
+        async with runtime.pool.acquire() as connection:
+            return await list_quarantine(connection, runtime.queries, catalogs=names, keys=keys)
 
 
 def _open(rows: Iterable[QuarantineRow]) -> tuple[QuarantineRow, ...]:

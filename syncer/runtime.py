@@ -74,6 +74,21 @@ class Runtime:
     """Set, per catalog, when its lease turns out to be somebody else's."""
     observer: CycleObserver
 
+    @contextlib.asynccontextmanager
+    async def renewing(self) -> AsyncIterator[None]:
+        """Keep the leases that are acquired inside the block, however long it takes."""
+        error: SyncerError | None = None
+        async with asyncio.TaskGroup() as group:
+            renewing = group.create_task(self.keeper.renew_forever(), name="renew leases")
+            try:
+                yield
+            except SyncerError as caught:
+                # Raised here, it would come out wrapped in a group.
+                error = caught
+            renewing.cancel()
+        if error is not None:
+            raise error
+
     def reading_context(self, catalog: CatalogSettings) -> CatalogContext:
         """As ``context``, without a lease: whatever tries to write with it is fenced out."""
         return self.context(catalog, Lease(catalog.name, holder_name(), NO_EPOCH))

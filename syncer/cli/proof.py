@@ -151,7 +151,7 @@ async def _with_runtime(
     from syncer.progress import build_progress  # noqa: PLC0415
     from syncer.runtime import open_runtime  # noqa: PLC0415
     from syncer.shutdown import stop_on_signals  # noqa: PLC0415
-    from syncer.store.catalogs import count_open_quarantine  # noqa: PLC0415
+    from syncer.store.catalogs import CatalogStore  # noqa: PLC0415
     from syncer.telemetry import logger  # noqa: PLC0415
 
     settings, credentials = invocation.configuration()
@@ -170,11 +170,8 @@ async def _with_runtime(
             stop=stop,
         ) as runtime:
             found = await work(runtime, catalogs)
-            async with runtime.pool.acquire() as connection:
-                aside = await count_open_quarantine(
-                    connection, runtime.queries, [each.name for each in catalogs]
-                )
-            return found, aside
+            store = CatalogStore(runtime.pool, runtime.queries)
+            return found, await store.count_quarantine([each.name for each in catalogs])
 
 
 def _document(result: Verified) -> dict[str, Any]:

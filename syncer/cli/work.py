@@ -170,6 +170,8 @@ def _print_result(result: JobResult) -> None:
         for error in catalog.errors:
             show_error(error, of=catalog.catalog)
     show_quarantine(result.open_quarantine)
+    if result.uncounted is not None:
+        show_error(result.uncounted)
 
 
 def _result_lines(result: CatalogResult) -> list[str]:

@@ -118,11 +118,20 @@ class CatalogStore:
         )
 
     async def retire_others(self, configured: Iterable[str]) -> tuple[str, ...]:
-        """Retire catalogs that are gone from the configuration; returns those that just were."""
+        """Retire catalogs that are gone from the configuration; returns those that just were.
+
+        Not one that a living process holds: it is configured there.
+        """
         with translate():
             async with self.pool.acquire() as connection:
                 records = await connection.fetch(self.queries["retire_catalogs"], list(configured))
                 return tuple(record["catalog"] for record in records)
+
+    async def count_quarantine(self, catalogs: Iterable[str]) -> int:
+        """Quarantined models of these catalogs that nobody dismissed."""
+        with translate():
+            async with self.pool.acquire() as connection:
+                return await count_open_quarantine(connection, self.queries, catalogs)
 
     async def count_live(self, catalog: str, *, limit: int) -> int:
         """Live models of a catalog, counted up to a limit."""

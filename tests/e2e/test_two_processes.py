@@ -161,7 +161,6 @@ async def test_a_holder_that_was_frozen_for_a_moment_goes_on_as_if_nothing_had_b
         assert (await first.stop()).code == 0
 
 
-@pytest.mark.xfail(strict=True, reason="retiring is not fenced by the lease of who works on it")
 async def test_a_command_that_does_not_know_a_catalog_does_not_hide_what_a_daemon_works_on(
     place: Place, serve: Serve, migrated_database_url: str
 ) -> None:

@@ -51,7 +51,6 @@ async def test_a_page_in_two_transactions_is_found_out(
     assert [] != seen.broken
 
 
-@pytest.mark.xfail(strict=True, reason="see the test below")
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -62,7 +61,6 @@ async def test_a_sync_that_breaks_at_any_statement_goes_on_and_ends_complete(
     assert [] == await syncs_that_break(migrated_database_url, where)
 
 
-@pytest.mark.xfail(strict=True, reason="the count is neither translated nor allowed to fail")
 async def test_a_connection_lost_while_the_quarantine_is_counted_is_an_outage_not_a_success(
     migrated_database_url: str,
 ) -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import planted
-from support.hand_made import CATALOG, NoEffect, make_batch, make_model
+from support.hand_made import CATALOG, make_batch, make_model
 from support.mirror import Mirror, mirroring
 from support.statement_cutter import LEASES, StatementCutter, Where, cutter_before
 from support.tcp_proxy import through
 
 from syncer.clock import SystemClock
 from syncer.errors import LeaseHeld, LeaseLost, StoreUnavailable, SyncerError
+from syncer.store.effects import NoEffect
 from syncer.store.lease import Lease, LeaseKeeper
 from syncer.store.queries import load_queries
 

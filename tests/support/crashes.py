@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from support.hand_made import AT_MS, CATALOG, NoEffect, make_batch, make_model, make_page
+from support.hand_made import AT_MS, CATALOG, make_batch, make_model, make_page
 from support.mirror import (
     START,
     Mirror,
@@ -37,7 +37,7 @@ from syncer.domain import (
     Walk,
 )
 from syncer.errors import ExitCode, SyncerError
-from syncer.store.progress import MoveCheckpoint
+from syncer.store.effects import MoveCheckpoint, NoEffect
 from syncer.store.rows import batch_from_page
 
 if TYPE_CHECKING:

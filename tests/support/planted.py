@@ -17,7 +17,7 @@ from syncer.errors import RowUnstorable
 from syncer.planner import choose, frontier, walk
 from syncer.planner.walk import Reading, Step
 from syncer.store import pages
-from syncer.store.effects import AlreadyCommitted, Effect, MoveCheckpoint
+from syncer.store.effects import AlreadyCommitted, Effect, Merged, MoveCheckpoint
 from syncer.store.pages import CommitResult, PageStore
 from syncer.store.queries import Queries, load_queries
 
@@ -224,11 +224,11 @@ def cycle_ends_apart(patch: pytest.MonkeyPatch) -> None:
     finish = MoveCheckpoint.finish
 
     async def commit_before(
-        self: MoveCheckpoint, connection: Connection, queries: Queries, *, wrote: bool
+        self: MoveCheckpoint, connection: Connection, queries: Queries, merged: Merged
     ) -> bool:
         await connection.execute("COMMIT")
         await connection.execute("BEGIN")
-        return await finish(self, connection, queries, wrote=wrote)
+        return await finish(self, connection, queries, merged)
 
     patch.setattr(MoveCheckpoint, "finish", commit_before)
 
