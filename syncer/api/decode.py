@@ -57,6 +57,8 @@ def decode_page(body: bytes) -> DecodedPage:
     """
     body = body.removeprefix(_BOM)
     try:
+        # msgspec does not look into strings that it skips.
+        jsontext.refuse_other_than_utf8(body)
         records, token = _split_page(body)
         entries = tuple(
             decode_record(bytes(raw), f"$.models[{index}]") for index, raw in enumerate(records)

@@ -49,6 +49,14 @@ class NotJsonError(ValueError):
     """The text is not JSON, not even leniently read. Never leaves ``syncer.api``."""
 
 
+def refuse_other_than_utf8(text: bytes) -> None:
+    """Raise ``NotJsonError`` for bytes in any other encoding, wherever they stand."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        raise NotJsonError("it is not UTF-8") from error
+
+
 def split_object(text: bytes) -> dict[str, bytes]:
     """Cut an object into its members, values as raw text; of a repeated key the last counts."""
     members = {}

@@ -539,6 +539,7 @@ def test_a_byte_order_mark_is_tolerated() -> None:
         b'{"models":[],"x"}',
         b'{"models":[],"x":oops}',
         b'{"models":[],"x":}',
+        b'{"models":[],"x":"\xff"}',
         b"{models:[]}",
         b'{"models":oops}',
         b"[" * 20_000,
