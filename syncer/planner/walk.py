@@ -164,13 +164,15 @@ def _bounds(walk: Walk) -> tuple[Millis | None, Millis | None]:
 
 
 def _checked_times(walk: Walk, page: Page) -> list[Millis]:
-    """The readable times of the page's rows, in listed order."""
+    """The readable times of the page's rows, in listed order; of a repeated row the first."""
     after_ms, before_ms = _bounds(walk)
     times: list[Millis] = []
+    listed: set[tuple[str, Millis]] = set()
     for entry in page.entries:
         at_ms = key_time(entry, walk.key)
-        if at_ms is None:
+        if at_ms is None or (known_id(entry), at_ms) in listed:
             continue
+        listed.add((known_id(entry), at_ms))
         if times and at_ms < times[-1]:
             raise WalkBroken(_complaint(entry, walk, at_ms, "comes after a later one"))
         if after_ms is not None and at_ms <= after_ms:

@@ -182,6 +182,18 @@ def test_an_unsorted_page_breaks_the_walk() -> None:
         play(walk(), page("a@5 b@4"))
 
 
+def test_a_row_that_a_page_lists_twice_is_no_disorder() -> None:
+    """What stands between the two is in order, so nothing was skipped; the merge takes one."""
+    questions, _ = play(walk(), page("a@3 b@4 a@3", more="t1"))
+
+    assert ["..", "3.."] == questions
+
+
+def test_a_row_that_is_listed_twice_with_two_times_is_disorder() -> None:
+    with pytest.raises(WalkBroken, match=r"model a with createdAt .*03Z comes after a later one"):
+        play(walk(), page("a@4 b@5 a@3"))
+
+
 def test_the_order_is_checked_on_the_walks_own_key() -> None:
     with pytest.raises(WalkBroken, match="model b with updatedAt"):
         play(walk(key=SortKey.UPDATED), page("a@5 b@4"))
