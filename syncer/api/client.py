@@ -10,7 +10,7 @@ Kind: edge (the source).
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import quote
@@ -28,7 +28,7 @@ from syncer.api.retry import (
 )
 from syncer.api.transport import Answer, HasAuthorization, Transport
 from syncer.domain import Page, SentOrder, to_millis
-from syncer.errors import SourceThrottled, SourceUnavailable, SyncerError
+from syncer.errors import ConfigError, SourceThrottled, SourceUnavailable, SyncerError
 
 if TYPE_CHECKING:
     import random
@@ -233,7 +233,9 @@ class SourceClient:
         ):
             # A JWT lives about a minute (UPSTREAM §1), so a fresh one may already lie there.
             self._finished(call, "refused", sent.duration_s)
-            self._credentials.reload()
+            with suppress(ConfigError):
+                # A file that cannot be read now may come back; the next line says that it is away.
+                self._credentials.reload()
             sent = await self._send(call)
         with self._failure_reported(call, lambda: sent.duration_s):
             result = read(sent)

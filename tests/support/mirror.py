@@ -185,6 +185,10 @@ class Mirror:
         job = Job(follow=False, sweep=SweepJob(allow_removals=allow_removals))
         return await self._run(job, keys)
 
+    async def work(self, runtime: Runtime) -> Done:
+        """``syncer sync`` within a process that goes on living."""
+        return await self._work(runtime, Job(follow=True))
+
     async def run_until(
         self, should_stop: Callable[[], bool], reason: SyncerError, **keys: object
     ) -> Done:
