@@ -111,6 +111,8 @@ _SQLSTATES: Final[Mapping[str, _Meaning]] = {
         "Raise max_connections on the server, or lower database.pool_size.",
     ),
     "54": _UNSTORABLE,
+    # Of its causes we can only meet one: ALTER DATABASE … ALLOW_CONNECTIONS false.
+    "55000": _Meaning(StoreUnavailable, "the database is closed for the time being"),
     "55P03": _Meaning(StoreUnavailable, "a lock was not free in time"),
     "57014": _TIMED_OUT,
     "57P01": _Meaning(StoreUnavailable, "the database is shutting down or ended our session"),

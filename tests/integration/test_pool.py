@@ -136,6 +136,7 @@ async def test_json_travels_as_text_and_comes_back_as_bytes(
         ("53300", StoreUnavailable),
         ("53400", StoreUnavailable),
         ("54000", RowUnstorable),
+        ("55000", StoreUnavailable),
         ("55P03", StoreUnavailable),
         ("57014", StoreUnavailable),
         ("57P01", StoreUnavailable),
