@@ -57,26 +57,28 @@ class HastyClock(RightClock):
 
 @asynccontextmanager
 async def small_mirror(
-    url: str, *, options: dict[str, Any] | None = None, **keys: object
+    url: str, *, options: dict[str, Any] | None = None, step_ms: int = 0, **keys: object
 ) -> AsyncIterator[Mirror]:
-    """Models day by day, and more of them on one instant than fit a page, amidst the others."""
+    """Models day by day; amidst them more than fit a page on one instant, or ``step_ms`` apart."""
     time = SourceTime()
     source = new_source(time, **(options or {}))
     for day, prefix in ((0, "a"), (20, "z")):
         days = spread(LONG_AGO + timedelta(days=day), step_ms=DAY_MS)
         add_models(source, 4, prefix, createdAt=days, updatedAt=days)
-    tied = LONG_AGO + timedelta(days=10)
+    tied = spread(LONG_AGO + timedelta(days=10), step_ms=step_ms)
     add_models(source, PAGE_SIZE + 1, "t", createdAt=tied, updatedAt=tied)
     async with mirroring(url, source, time=time, **(_KEYS | keys)) as mirror:
         mirror.clock = HastyClock(time)
         yield mirror
 
 
-def change_more_than_a_page(mirror: Mirror) -> None:
-    """A backlog: models edited on one instant, and new ones after it."""
+def change_more_than_a_page(mirror: Mirror, *, step_ms: int = 0) -> None:
+    """A backlog: models edited on one instant, or ``step_ms`` apart, and new ones after them."""
     source, now = mirror.source, mirror.time.advance(60)
-    for model_id in [each for each in source.live_models() if each.startswith("t")]:
-        source.update_model(model_id, name=f"as of {now:%H:%M:%S}", updatedAt=now)
+    at = spread(now, step_ms=step_ms)
+    for number in range(PAGE_SIZE + 1):
+        name = f"as of {now:%H:%M:%S}"
+        source.update_model(f"t{number:05}", name=name, updatedAt=at(number))
     later = spread(now + timedelta(seconds=1), step_ms=1000)
     add_models(source, 4, f"n{now:%H%M%S}-", createdAt=later, updatedAt=later)
     mirror.time.advance(10)
@@ -95,6 +97,33 @@ async def broken_promises(mirror: Mirror) -> list[str]:
         if what == "extra" or _is_claimed(models[model_id], watermark):
             broken.append(difference)
     return broken
+
+
+async def lacking(mirror: Mirror) -> set[str]:
+    """The models whose newest version is not stored."""
+    return {difference.split()[-1] for difference in await mirror.differences()}
+
+
+async def torn(mirror: Mirror, lacked: set[str]) -> set[str]:
+    """Models that rows and checkpoint disagree about; of what was lacking when the cycle began.
+
+    For one walk whose rows all have times of their own: it has stored what lies up to its bound
+    and on the millisecond after it, and nothing else.
+    """
+    walk = await mirror.observer.fetchrow(
+        "SELECT sort_key, after_at FROM syncer.checkpoint JOIN syncer.cycle USING (cycle_id)"
+        " WHERE finished_at IS NULL"
+    )
+    claimed = set()
+    if walk is not None and walk["after_at"] is not None:
+        upto = walk["after_at"] + timedelta(milliseconds=1)
+        models = mirror.source.live_models()
+        claimed = {
+            each
+            for each in lacked
+            if datetime.fromisoformat(models[each][walk["sort_key"]]) <= upto
+        }
+    return (lacked - claimed) ^ await lacking(mirror)
 
 
 def _is_claimed(model: dict[str, Any], watermark: datetime | None) -> bool:
