@@ -32,7 +32,7 @@ async def test_an_embedded_server_that_was_killed_is_started_again_by_the_daemon
     """P1, P8: nobody else would; and what changes afterwards is followed."""
     bare_place.write_config(FOLLOWING)
     async with serve(models=60) as source, bare_place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         killed = postmaster_of(bare_place)
         assert killed is not None
         os.kill(killed, signal.SIGQUIT)
@@ -42,7 +42,7 @@ async def test_an_embedded_server_that_was_killed_is_started_again_by_the_daemon
             lambda: postmaster_of(bare_place) not in (None, killed), "another postmaster"
         )
         source.add_model(name="after the crash")
-        await daemon.until_event("cycle_finished", kind="delta", inserted=1)
+        await daemon.until_poll(inserted=1)
         status = await bare_place.run("status", "--json")
         ended = await daemon.stop()
 
@@ -74,7 +74,7 @@ async def test_a_daemon_that_is_pointed_elsewhere_while_it_runs_ends_with_2(
         base_url = place.environment.pop("SYNCER_SOURCE__BASE_URL")
         place.write_config(f'{FOLLOWING}[source]\nbase_url = "{base_url}"\n')
         async with place.start("run") as daemon:
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             place.write_config(f'{FOLLOWING}[source]\nbase_url = "http://127.0.0.1:0/v1"\n')
             daemon.send(signal.SIGHUP)
             ended = await daemon.end()
@@ -88,7 +88,7 @@ async def test_a_daemon_ends_with_3_when_a_newer_build_has_migrated_its_database
     """P8: found out when it next opens the database, and not worked on."""
     place.write_config(FOLLOWING)
     async with serve(models=20), place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         await execute(migrated_database_url, AHEAD)
         daemon.send(signal.SIGHUP)
         ended = await daemon.end()

@@ -210,7 +210,7 @@ async def test_a_daemon_with_mounted_secrets_does_not_show_them(
         async with place.start("run") as daemon:
             await daemon.until_event("database_unavailable")
             await proxy.restore()
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             token_path.write_text(JWT, encoding="utf-8")
             daemon.send(signal.SIGHUP)
             await daemon.until_event("config_reloaded")

@@ -78,7 +78,7 @@ def test_a_full_disk_behind_both_outputs_changes_no_exit_code(
 
 
 @pytest.mark.parametrize(
-    "module", ["syncer.cli", "click", "syncer.errors", "syncer.oneshot", "syncer.runtime"]
+    "module", ["syncer.cli", "click", "syncer.errors", "syncer.jobs", "syncer.engine"]
 )
 def test_an_interrupt_at_the_start_ends_quietly(
     module: str, environment: dict[str, str], tmp_path: Path

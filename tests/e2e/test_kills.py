@@ -138,7 +138,7 @@ async def test_the_lease_of_a_killed_daemon_is_free_at_once(
     place.set(lease__ttl_s=600)
     async with serve(models=60) as source:
         async with place.start("run") as daemon:
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             daemon.process.kill()
             await daemon.end()
         source.add_model()

@@ -107,7 +107,7 @@ async def test_a_holder_frozen_between_two_pages_is_succeeded_and_writes_nothing
         await freeze(first)
         source.on_request = None
         async with place.start("run") as second:
-            await second.until_event("cycle_finished", kind="delta")
+            await second.until_poll()
             source.add_model(name="for the frozen one to bring")
             before = await written(url)
             gate.open()
@@ -202,7 +202,7 @@ async def test_a_holder_frozen_inside_a_page_loses_the_page_and_writes_nothing_w
     async with serve(models=MODELS) as source, frozen(place, source, url, "run") as first:
         claimed = await committed_pages(url)
         async with place.start("run") as second:
-            await second.until_event("cycle_finished", kind="delta")
+            await second.until_poll()
             source.add_model(name="for the frozen one to bring")
             before = await written(url)
             thaw(first)
@@ -233,7 +233,7 @@ async def test_a_backfill_frozen_inside_a_page_and_succeeded_ends_with_4(
         idle_in_its_page(place, source, url, "backfill") as first,
         place.start("run") as second,
     ):
-        await second.until_event("cycle_finished", kind="delta")
+        await second.until_poll()
         before = await written(url)
         thaw(first)
         ended = await first.end()
@@ -257,7 +257,7 @@ async def test_the_second_of_two_works_on_the_catalog_that_is_free_and_stands_by
             await first.until(lambda: gate.waiting, "a request that waits")
             source.on_request = None
             async with place.start("run") as second:
-                await second.until_event("cycle_finished", catalog="custom", kind="delta")
+                await second.until_poll(catalog="custom")
                 await second.until_event("standby_started", catalog="everything")
                 holders = {name: await lease_holder(url, name) for name in ("everything", "custom")}
 
@@ -267,7 +267,7 @@ async def test_the_second_of_two_works_on_the_catalog_that_is_free_and_stands_by
                 assert await models_by_epoch(url) != {}
                 gate.open()
                 assert (await first.end()).code == 0
-                await second.until_event("cycle_finished", catalog="everything", kind="delta")
+                await second.until_poll(catalog="everything")
                 assert str(second.process.pid) in str(await lease_holder(url, "everything"))
                 assert (await second.stop()).code == 0
         await assert_mirrors(url, source, "everything")
@@ -281,14 +281,14 @@ async def test_who_stands_by_takes_over_from_a_killed_holder_long_before_its_lea
     place.write_config(SLOW)
     place.set(lease__ttl_s=1)
     async with serve(models=MODELS) as source, place.start("run") as first:
-        await first.until_event("cycle_finished", kind="delta")
+        await first.until_poll()
         async with place.start("run") as second:
             await second.until_event("standby_started")
             source.add_model(name="for the second")
             await first.stop(signal.SIGKILL)
             # As if the lease were a long one: who is dead renews nothing.
             await execute(url, OUTLAST_THIS_TEST)
-            await second.until_event("cycle_finished", kind="delta")
+            await second.until_poll()
 
             assert {1: MODELS, 2: 1} == await models_by_epoch(url)
             assert (await second.stop()).code == 0
@@ -300,7 +300,7 @@ async def test_commands_that_meet_a_daemon_end_with_4_and_name_it(
     """P8: what somebody else does is not done by us."""
     place.write_config(SLOW)
     async with serve(models=MODELS), place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         before = await written(migrated_database_url)
         async with place.start("sync") as sync, place.start("backfill") as backfill:
             ended = [await sync.end(), await backfill.end()]
@@ -338,7 +338,7 @@ async def test_renewals_go_on_while_a_page_is_stuck_in_its_transaction(
 
             await daemon.until(was_renewed_meanwhile, "a renewal while a page is stuck")
             await connection.execute("SELECT pg_advisory_unlock(42)")
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
 
             assert daemon.count("lease_lost") == 0
             assert {1: MODELS} == await models_by_epoch(url)

@@ -29,7 +29,7 @@ async def test_a_signal_ends_it_with_0_and_the_lease_is_released(
     place: Place, serve: Serve, migrated_database_url: str, signum: signal.Signals
 ) -> None:
     async with serve(models=60) as source, place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         ended = await daemon.stop(signum)
 
         assert ended.code == 0, ended.stderr
@@ -44,7 +44,7 @@ async def test_it_follows_what_is_added_and_changed(
 ) -> None:
     place.write_config(FAST)
     async with serve(models=60) as source, place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         added = source.add_model(name="new here")["id"]
         await until_mirrored(daemon, migrated_database_url, added, "new here")
         source.update_model(added, name="renamed")
@@ -60,7 +60,7 @@ async def test_an_invalid_file_on_sighup_is_reported_and_the_old_one_stays_in_fo
 ) -> None:
     place.write_config(FAST)
     async with serve(models=60) as source, place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         place.write_config('[[catalog]]\nname = "public"\npol_interval_s = 5\n')
         daemon.send(signal.SIGHUP)
         await daemon.until_event("config_rejected")
@@ -79,7 +79,7 @@ async def test_a_valid_file_on_sighup_is_in_force_at_once(
 ) -> None:
     place.write_config(SLOW)
     async with serve(models=60) as source, place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         place.write_config(FAST)
         daemon.send(signal.SIGHUP)
         await daemon.until_event("config_reloaded")
@@ -100,7 +100,7 @@ async def test_it_waits_for_a_database_that_is_not_there_yet(
             await daemon.until_event("database_unavailable")
             assert source.requests == []
             await proxy.restore()
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             ended = await daemon.stop()
 
         assert ended.code == 0, ended.stderr
@@ -116,7 +116,7 @@ async def test_it_goes_on_after_the_database_was_away(
         place.set(database__url=through(proxy, migrated_database_url))
         await proxy.restore()
         async with place.start("run") as daemon:
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             await proxy.cut()
             await daemon.until_event("cycle_failed")
             added = source.add_model(name="added meanwhile")["id"]
@@ -138,7 +138,7 @@ async def test_it_ends_promptly_while_the_database_is_away(
         place.set(database__url=through(proxy, migrated_database_url))
         await proxy.restore()
         async with place.start("run") as daemon:
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             await proxy.cut()
             await daemon.until(
                 lambda: daemon.count("cycle_failed") or daemon.count("retry_scheduled"),
@@ -161,7 +161,7 @@ async def test_it_goes_on_after_the_source_was_away(
             place.set(source__base_url=f"http://127.0.0.1:{proxy.port}/v1")
             await proxy.restore()
             async with place.start("run") as daemon:
-                await daemon.until_event("cycle_finished", kind="delta")
+                await daemon.until_poll()
                 await proxy.cut()
                 await daemon.until_event("cycle_failed")
                 await proxy.restore()
@@ -181,7 +181,7 @@ async def test_refused_credentials_are_waited_out(
         async with place.start("run") as daemon:
             await daemon.until_event("cycle_failed", error_type="SourceRefused")
             source.clear_faults()
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
 
             assert (await daemon.stop()).code == 0
         assert await count_models(migrated_database_url) == 60
@@ -193,7 +193,7 @@ async def test_of_two_one_works_and_the_other_stands_by_until_the_first_has_ende
     place.write_config(FAST)
     place.set(lease__ttl_s=1)
     async with serve(models=60) as source, place.start("run") as first:
-        await first.until_event("cycle_finished", kind="delta")
+        await first.until_poll()
         async with place.start("run") as second:
             await second.until_event("standby_started")
             assert second.is_alive
@@ -210,7 +210,7 @@ async def test_the_embedded_database_serves_the_daemon_and_a_command_at_once(
     bare_place: Place, serve: Serve
 ) -> None:
     async with serve(models=60), bare_place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         status = await bare_place.run("status", "--json")
         ended = await daemon.stop()
 

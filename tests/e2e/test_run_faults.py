@@ -97,7 +97,7 @@ async def test_it_outlives_every_fault_of_the_source(
     token.write_text("a.b.c")
     place.environment["SCENARIO_SDK_JWT_FILE"] = str(token)
     async with serve(models=20, retry_after_s=0.1) as source, place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         editor = Editor(source)
         for fault in FAULTS:
             await daemon.until(struck_by(source, fault, editor), f"{fault} to strike")
@@ -129,7 +129,7 @@ async def test_it_outlives_every_fault_of_the_database(
         await proxy.restore()
         name = await observer.fetchval("SELECT current_database()")
         async with place.start("run") as daemon:
-            await daemon.until_event("cycle_finished", kind="delta")
+            await daemon.until_poll()
             editor = Editor(source)
 
             for act in (*map(report, REPORTED), END_SESSION):

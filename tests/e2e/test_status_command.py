@@ -119,7 +119,7 @@ async def test_of_a_mirrored_catalog_everything_is_known(place: Place, serve: Se
         assert catalog["lag_s"] >= 0
         assert 0 <= catalog["freshness_s"] < 60
         assert (catalog["last_cycle"]["kind"], catalog["last_cycle"]["outcome"]) == (
-            "delta",
+            "sweep",
             "complete",
         )
         assert catalog["last_error"] is None
@@ -194,7 +194,7 @@ async def test_for_people_it_is_a_table(place: Place, serve: Serve) -> None:
 
 async def test_it_works_while_the_daemon_runs(place: Place, serve: Serve) -> None:
     async with serve(models=60), place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         (catalog,) = (await document(place))["catalogs"]
         await daemon.stop()
 

@@ -24,7 +24,7 @@ async def test_the_first_sync_fills_the_catalog_and_catches_up(
 
         assert ended.code == 0, ended.stderr
         assert "public: backfill complete" in ended.stdout
-        assert "public: delta complete" in ended.stdout
+        assert "public: sweep complete" in ended.stdout
         await assert_mirrors(migrated_database_url, source)
 
 

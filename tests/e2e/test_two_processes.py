@@ -44,9 +44,7 @@ async def test_two_that_start_together_on_an_empty_database_share_the_work_in_pe
         place.start("run") as two,
     ):
         both = (one, two)
-        await one.until(
-            lambda: any(each.count("cycle_finished", kind="delta") for each in both), "a poll"
-        )
+        await one.until(lambda: any(each.polls() for each in both), "a poll")
         await one.until(lambda: any(each.count("standby_started") for each in both), "a standby")
         ended = [await each.stop() for each in both]
 
@@ -86,7 +84,7 @@ async def test_a_holder_that_is_parted_from_the_database_is_succeeded_and_stands
         await proxy.restore()
         place.set(database__url=through(proxy, url))
         async with place.start("run") as first:
-            await first.until_event("cycle_finished", kind="delta")
+            await first.until_poll()
             place.set(database__url=url)
             async with place.start("run") as second:
                 await second.until_event("standby_started")
@@ -126,7 +124,7 @@ async def test_a_holder_whose_cable_is_cut_is_succeeded_although_nobody_hears_of
             gate.open()
             place.set(database__url=url)
             async with place.start("run") as second:
-                await second.until_event("cycle_finished", kind="delta")
+                await second.until_poll()
                 before = await written(url)
                 await first.until_event("database_unavailable")
                 await proxy.cut()
@@ -149,7 +147,7 @@ async def test_a_holder_that_was_frozen_for_a_moment_goes_on_as_if_nothing_had_b
     place.write_config(FAST)
     place.set(lease__ttl_s=600)
     async with serve(models=MODELS) as source, place.start("run") as first:
-        await first.until_event("cycle_finished", kind="delta")
+        await first.until_poll()
         await freeze(first)
         refused = await place.run("sync")
         added = source.add_model()["id"]
@@ -168,7 +166,7 @@ async def test_a_command_that_does_not_know_a_catalog_does_not_hide_what_a_daemo
     url = migrated_database_url
     place.write_config(SLOW)
     async with serve(models=MODELS), place.start("run") as daemon:
-        await daemon.until_event("cycle_finished", kind="delta")
+        await daemon.until_poll()
         place.write_config(SLOW.replace("public", "other"))
         ended = await place.run("sync")
 

@@ -107,6 +107,15 @@ class Running:
             for line in log_lines(self.stderr)
         )
 
+    def polls(self, **facts: object) -> int:
+        """How many complete polls with these facts there were: a small listing is swept by each."""
+        kinds = ("delta", "sweep")
+        return sum(self.count("cycle_finished", kind=kind, **facts) for kind in kinds)
+
+    async def until_poll(self, at_least: int = 1, **facts: object) -> None:
+        """Wait for a complete poll."""
+        await self.until(lambda: self.polls(**facts) >= at_least, f"a poll {facts}")
+
     async def until_event(self, event: str, at_least: int = 1, **facts: object) -> None:
         """Wait for a log line."""
         await self.until(lambda: self.count(event, **facts) >= at_least, f"{event} {facts}")

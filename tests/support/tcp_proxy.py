@@ -74,6 +74,10 @@ class TcpProxy:
         try:
             upstream_reader, upstream_writer = await self._connect()
             self._writers.add(upstream_writer)
+            if self._broken.is_set():
+                # Cut while it connected: nobody else breaks this one.
+                upstream_writer.transport.abort()
+                writer.transport.abort()
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._pump(reader, upstream_writer))
