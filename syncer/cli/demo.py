@@ -56,7 +56,7 @@ def demo(invocation: Invocation, models: int, keep: bool) -> None:  # noqa: FBT0
     """Show the whole thing: no credentials, no database, no network.
 
     A simulated source and an embedded PostgreSQL are started, the one is mirrored into the other,
-    models change and are followed, and both sides are compared. Your configuration is not read.
+    models change, appear and vanish, and both sides are compared. Your configuration is not read.
     Leaves nothing behind, and removes what an earlier --keep left. Exit code 0 means that mirror
     and source were equal at the end.
     """
@@ -147,6 +147,8 @@ async def _tell_story(story: Story, screen: Screen) -> bool:
     screen.polled(await story.poll())
     screen.headline("New models, one of an unknown type, one broken")
     screen.added(await story.add())
+    screen.headline("Sweep")
+    screen.swept(await story.sweep())
     screen.headline("Proof")
     comparison = await story.prove()
     screen.proved(comparison)

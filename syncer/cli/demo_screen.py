@@ -18,7 +18,17 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.cli.tables import print_status
-from syncer.demo import Added, Answer, Comparison, DemoPlace, Filled, Followed, Polled, Version
+from syncer.demo import (
+    Added,
+    Answer,
+    Comparison,
+    DemoPlace,
+    Filled,
+    Followed,
+    Polled,
+    Swept,
+    Version,
+)
 from syncer.demo.place import LATENCY_MS
 from syncer.domain import format_millis
 from syncer.status import Document
@@ -35,6 +45,7 @@ _NEXT_STEPS = (
     ("export DATABASE_URL=postgresql://…", "any PostgreSQL from 15 on; else embedded"),
     ("syncer check", "try source and database, say the remedies"),
     ("syncer sync", "fill and follow, once: for cron"),
+    ("syncer verify", "compare mirror and source, model by model"),
     ("syncer run", "fill and follow until stopped: the daemon"),
 )
 
@@ -131,6 +142,18 @@ class Screen:
         self._say("The second one's type stands in no list: types are discovered.")
         for key, reason in added.quarantined:
             self._say(f"In quarantine: {key}: {reason}.", style="yellow")
+
+    def swept(self, swept: Swept) -> None:
+        """What left no trace was found."""
+        self._say(
+            "Two models vanish and one is edited in silence: nothing in updatedAt tells. A sweep "
+            "compares everything, and asks a second time before it removes:"
+        )
+        self._say(
+            f"{_requests(swept.run.requests)}, {len(swept.removed)} tombstones "
+            f"({', '.join(swept.removed)}), in {swept.run.duration_s:.2f} s."
+        )
+        self._say(f"The silent edit is there, too: {swept.edited.name}.")
 
     def proved(self, comparison: Comparison) -> None:
         """Say whether they agree, or what differs."""

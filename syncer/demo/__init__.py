@@ -7,7 +7,7 @@ source and mirror agree. Nothing here prints, and nothing reads the user's confi
 
 from syncer.demo.comparison import Comparison, Listing, Version, compare
 from syncer.demo.place import DemoPlace, discard_kept, open_place, quiet_settings
-from syncer.demo.story import Added, Answer, Filled, Followed, Polled, Story
+from syncer.demo.story import Added, Answer, Filled, Followed, Polled, Story, Swept
 
 __all__ = [
     "Added",
@@ -19,6 +19,7 @@ __all__ = [
     "Listing",
     "Polled",
     "Story",
+    "Swept",
     "Version",
     "compare",
     "discard_kept",

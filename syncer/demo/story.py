@@ -41,7 +41,7 @@ from syncer.domain import (
     to_millis,
 )
 from syncer.errors import SyncerError
-from syncer.jobs import Job
+from syncer.jobs import Job, SweepJob
 from syncer.oneshot import run_job
 from syncer.outcome import Tally
 from syncer.progress import NoProgress, Progress
@@ -115,6 +115,19 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """After models vanished and one was edited in silence, which no delta walk can see."""
+
+    run: Run
+    polled: Run
+    """The delta cycle before, which found nothing of it."""
+    removed: tuple[str, ...]
+    """Names of the models that are gone."""
+    edited: Version
+    """The one that was edited without a word in ``updatedAt``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An example question, with its answer."""
 
@@ -183,8 +196,25 @@ class Story:
         mirrored = tuple(after[str(model["id"])] for model in added)
         return Added(run, mirrored, tuple(quarantine.items()))
 
+    async def sweep(self) -> Swept:
+        """Remove two models, edit one in silence, and compare everything."""
+        source, before = self.place.source, await self._read_mirror()
+        edited, *gone = self._pick()
+        for model_id in gone:
+            source.remove_model(model_id)
+        name = f"{before[edited].name or 'Nameless'} (silently)"
+        source.update_model(edited, touch=False, name=name)
+        polled = await self._run(Job(follow=True))
+        run = await self._run(Job(follow=False, sweep=SweepJob()))
+        after = await self._read_mirror()
+        inserted, written = find_changes(before, after)
+        _expect("rows removed", set(gone), before.keys() - after.keys())
+        _expect("rows written", {edited}, written | inserted)
+        names = tuple(before[model_id].name or model_id for model_id in gone)
+        return Swept(run, polled, names, after[edited])
+
     async def prove(self) -> Comparison:
-        """Read source and mirror completely and compare them."""
+        """Read source and mirror completely and compare them, by other code than the sweep's."""
         source, mirror = await self._read_source(), await self._read_mirror()
         return compare(source, mirror, quarantine=await self._read_quarantine())
 

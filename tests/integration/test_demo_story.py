@@ -43,6 +43,7 @@ async def test_the_whole_story_ends_with_mirror_and_source_equal(story: Story) -
     followed = await story.follow()
     polled = await story.poll()
     added = await story.add()
+    swept = await story.sweep()
     proof = await story.prove()
 
     assert filled.comparison.agrees
@@ -53,8 +54,11 @@ async def test_the_whole_story_ends_with_mirror_and_source_equal(story: Story) -
     assert added.run.requests == 1
     assert [version.type for version in added.mirrored] == ["flux.1-lora", "hologram-lora"]
     assert [key for key, _ in added.quarantined] == ["model_broken"]
+    assert (len(swept.removed), swept.run.tally.removed) == (2, 2)
+    assert swept.edited.name is not None
+    assert swept.edited.name.endswith("(silently)")
     assert proof.agrees
-    assert (proof.source_models, proof.mirror_models, proof.quarantined) == (43, 42, 1)
+    assert (proof.source_models, proof.mirror_models, proof.quarantined) == (41, 40, 1)
 
 
 @pytest.mark.parametrize(
