@@ -225,14 +225,14 @@ async def test_p9_a_broken_question_by_id_does_not_hold_up_polls_and_removals(
     keys = {"limits__retry_deadline_s": 1}
     async with sweeping(migrated_database_url, source, time, **keys) as mirror:
         await mirror.sync()
-        for number in range(5):
+        for number in range(3):
             source.remove_model(f"m{number:05}")
         source.add_fault("error-503", when=lambda params: "privacy" not in params)
         began_s = wall.monotonic()
         done = await mirror.sweep()
 
-        assert 5 == done.tally.removed
-        assert wall.monotonic() - began_s < 3
+        assert 3 == done.tally.removed
+        assert wall.monotonic() - began_s < 2
 
 
 async def test_a_dismissal_outlives_an_empty_listing(migrated_database_url: str) -> None:
