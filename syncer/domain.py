@@ -291,6 +291,8 @@ class Cycle:
     low_ms: Millis | None = None
     """Of a sweep: below it delta walks had read everything when it began; ``None`` where there are
     none."""
+    age_s: float = 0.0
+    """Since it was stored, when it was read (database clock)."""
 
     @property
     def is_one_answer(self) -> bool:

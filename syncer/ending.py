@@ -14,7 +14,7 @@ from datetime import datetime
 
 from syncer.context import CatalogContext
 from syncer.domain import CycleKind
-from syncer.errors import ExitCode, SyncerError, Verdict
+from syncer.errors import ExitCode, Postponed, SyncerError, Verdict
 from syncer.outcome import CycleOutcome, Tally, worst
 
 Failures = Mapping[str, SyncerError]
@@ -57,7 +57,7 @@ async def _record_failure(
     context: CatalogContext, kind: CycleKind, error: SyncerError, started_at: datetime
 ) -> None:
     """Keep the reason for ``status``; if the database is what failed, the log has it."""
-    if error.exit_code is ExitCode.LEASE_HELD:
+    if error.exit_code is ExitCode.LEASE_HELD or isinstance(error, Postponed):
         return
     try:
         await context.catalogs.record_error(

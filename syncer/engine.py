@@ -39,6 +39,7 @@ from syncer.sourcetime import backlog_ceiling, date_of, source_now
 from syncer.store.catalogs import CatalogState
 from syncer.store.effects import FinishPoll
 from syncer.store.rows import batch_from_page
+from syncer.store.sweeps import ListingComparison
 
 BEYOND_FEED = "the feed of deleted models was not read for longer than it reaches back"
 REMOVALS = "removals"
@@ -113,13 +114,13 @@ class Engine:
                     return await self._delta(state, tally, has_feed=has_feed)
             except SourceRefused:
                 # It is not the feed alone that is refused: say nothing about that one yet.
-                self.feed.is_refused = False
+                self.feed.ask_again()
                 raise
 
         kind = CycleKind.SWEEP if fits_one_page else CycleKind.DELTA
         outcome = await run_to_its_end(self.context, kind, poll)
-        if outcome.complete and outcome.resumed and kind is CycleKind.DELTA:
-            # That was an earlier run's backlog; now for what changed since.
+        if outcome.complete and outcome.resumed:
+            # That was what an earlier run had begun; now for what changed since.
             state = await self.prepare()
             outcome = await run_to_its_end(self.context, kind, poll)
         return outcome
@@ -136,11 +137,13 @@ class Engine:
         """
 
         async def body(tally: Tally) -> Failures:
+            if not self.context.has_delta:
+                # What the feed names is not for the guard to hold back.
+                self.feed.ask_again()
+                await self.feed.read(tally)
             facts = await self._facts()
             plan = plan_sweep(reason, models=facts.models, page_size=self.context.page_size)
-            failures = await self._walk(plan, state, tally, allowed=allowed)
-            self.feed.is_refused = False
-            return failures
+            return await self._walk(plan, state, tally, allowed=allowed)
 
         return await run_to_its_end(self.context, CycleKind.SWEEP, body)
 
@@ -222,13 +225,32 @@ class Engine:
         async with self.context.turn:
             fetched, is_whole = await self._ask_poll(plan, state)
             batch = batch_from_page(self.context.name, fetched.page)
-            if is_whole and await self.context.sweeps.is_all_listed(batch):
+            shown = await self.context.sweeps.compare_listing(batch) if is_whole else None
+            if shown is not None and shown.is_equal:
                 await self._commit_poll(plan, fetched, state, started_at, tally, has_feed=has_feed)
                 return {}
+            if shown is not None and self._waits_for_operator(state, shown):
+                known = replace(plan, kind=CycleKind.DELTA)
+                await self._commit_poll(known, fetched, state, started_at, tally, has_feed=has_feed)
+                return {}
+        if is_whole and not self.context.has_delta and not has_feed:
+            # It may tell by now what is gone.
+            self.feed.ask_again()
+            await self.feed.read(tally)
         reason = "models are gone, or older than stored" if is_whole else "it outgrew one page"
         walk = plan_sweep(reason, models=len(batch.models), page_size=self.context.page_size)
         self.context.voice.cycle_started(walk, reason=reason)
         return await self._run(walk, fetched, state, tally)
+
+    def _waits_for_operator(self, state: CatalogState, shown: ListingComparison) -> bool:
+        """Whether a sweep would find no more than the removals that wait already."""
+        since_s = state.since_sweep_s
+        return (
+            0 < shown.unlisted == state.removals_waiting
+            and not shown.has_others
+            and since_s is not None
+            and since_s < self.context.settings.sweep_interval_s
+        )
 
     async def _plan_delta(self, state: CatalogState) -> Plan:
         if self.context.has_delta:
@@ -250,13 +272,18 @@ class Engine:
     async def _resume(
         self, plan: Plan, tally: Tally, *, allowed: int | None = None
     ) -> Failures | None:
-        open_cycle = await self.context.pages.read_open_cycle(self.context.name, plan.kind)
+        context = self.context
+        open_cycle = await context.pages.read_open_cycle(context.name, plan.kind)
         if open_cycle is None:
             return None
         cycle, checkpoints = open_cycle
+        if plan.kind is CycleKind.SWEEP and cycle.age_s > context.settings.sweep_interval_s:
+            # What it has seen is older than a sweep may be.
+            await context.catalogs.abandon(context.lease, plan.kind)
+            return None
         tally.resumed = True
-        self.context.voice.cycle_started(plan, reason=f"resumed: {cycle.reason}")
-        return await self._finish(CycleRun(self.context, cycle, tally), checkpoints, allowed)
+        context.voice.cycle_started(plan, reason=f"resumed: {cycle.reason}")
+        return await self._finish(CycleRun(context, cycle, tally), checkpoints, allowed)
 
     async def _run(
         self,

@@ -21,6 +21,7 @@ Everything that can go wrong, each with a verdict, an exit code and a next step.
     ├─ SweepRefused            partition    exit 5   removals that the guard holds back
     ├─ LeaseHeld               fatal        exit 4   names the holder
     ├─ LeaseLost               fatal        exit 4   somebody else holds it now
+    ├─ Postponed               stop         exit 7   goes on by itself
     ├─ DeadlineReached         stop         exit 7   progress is kept
     └─ Stopped                 stop         exit 143   SIGTERM
        └─ Interrupted          stop         exit 130   SIGINT
@@ -242,6 +243,14 @@ class LeaseLost(SyncerError):
 
     exit_code = ExitCode.LEASE_HELD
     default_hint = "Nothing of this process was written after that; run the command again."
+
+
+class Postponed(SyncerError):
+    """something more urgent goes first"""
+
+    verdict = Verdict.STOP
+    exit_code = ExitCode.UNAVAILABLE
+    default_hint = "It goes on by itself."
 
 
 class DeadlineReached(SyncerError):

@@ -9,7 +9,7 @@ Kind: conductor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from syncer.context import CatalogContext
 from syncer.cycle import commit_page
@@ -31,8 +31,12 @@ class DeletedFeed:
     """The feed of one private catalog."""
 
     context: CatalogContext
-    is_refused: bool = field(default=False)
-    """A lower plan may not read it (UPSTREAM §7): absence decides, until a sweep tries again."""
+    _resting_until_s: float = float("-inf")
+    """A lower plan may not read it (UPSTREAM §7): absence decides, until it is tried again."""
+
+    def ask_again(self) -> None:
+        """Whatever it said last."""
+        self._resting_until_s = float("-inf")
 
     async def read(self, tally: Tally) -> bool:
         """Remove what the feed names and the listing lacks; returns whether it was read whole.
@@ -41,13 +45,14 @@ class DeletedFeed:
             SourceError, StoreError, LeaseLost: as the crawl; a refusal is no error.
         Cancel-safe: yes.
         """
-        if self.is_refused:
+        now_s = self.context.clock.monotonic()
+        if now_s < self._resting_until_s:
             return False
         async with self.context.turn:
             try:
                 suspects = await self._read_suspects()
             except (SourceRejected, SourceRefused, SourceLimitReached) as error:
-                self.is_refused = True
+                self._resting_until_s = now_s + self.context.settings.sweep_interval_s
                 self.context.voice.feed_refused(error)
                 return False
             if suspects:

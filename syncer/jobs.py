@@ -14,11 +14,33 @@ from typing import Any
 
 from syncer.domain import Millis
 from syncer.engine import BEYOND_FEED, Engine
-from syncer.errors import ExitCode, SyncerError
+from syncer.errors import (
+    ConfigError,
+    ExitCode,
+    LeaseHeld,
+    SchemaMismatch,
+    SourceRefused,
+    SourceUnavailable,
+    SweepRefused,
+    SyncerError,
+)
 from syncer.outcome import CycleOutcome, exit_code_of
 from syncer.store.orders import Order, OrderKind
 
 ASKED = "it was asked for"
+
+_KINDS: Mapping[ExitCode, type[SyncerError]] = {
+    kind.exit_code: kind
+    for kind in (
+        ConfigError,
+        SchemaMismatch,
+        LeaseHeld,
+        SweepRefused,
+        SourceRefused,
+        SourceUnavailable,
+    )
+}
+"""What stands here for an error of another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +61,8 @@ class Job:
     deadline_s: float | None = None
     sweep: SweepJob | None = None
     """Compare the whole catalog after that, whether or not it is due."""
-    doubt: Mapping[str, Millis] = field(default_factory=dict)
-    """Models to write anew with that sweep: ``updatedAt`` of the source, by id."""
+    doubt: Mapping[str, tuple[Millis, Millis]] = field(default_factory=dict)
+    """Models to write anew with that sweep: ``updatedAt`` at the source and as stored, by id."""
 
 
 def order_of(job: Job) -> tuple[OrderKind, dict[str, Any]] | None:
@@ -87,7 +109,12 @@ class CatalogResult:
         """Everything that went wrong, once each, in order."""
         if self.carried_out is not None:
             said = self.carried_out.get("document", {}).get("errors", ())
-            return tuple(SyncerError(each["message"], hint=each["hint"]) for each in said)
+            return tuple(
+                _KINDS.get(ExitCode(each["exit_code"]), SyncerError)(
+                    each["message"], hint=each["hint"]
+                )
+                for each in said
+            )
         found = [self.error, *(cycle.error for cycle in self.cycles)]
         for cycle in self.cycles:
             found.extend(cycle.failures.values())
@@ -106,7 +133,14 @@ class CatalogResult:
         return {
             "name": self.catalog,
             "cycles": [_cycle_document(cycle) for cycle in self.cycles],
-            "errors": [{"message": each.message, "hint": each.hint} for each in self.errors],
+            "errors": [
+                {
+                    "message": each.message,
+                    "hint": each.hint,
+                    "exit_code": int(each.exit_code),
+                }
+                for each in self.errors
+            ],
         }
 
 
@@ -130,9 +164,11 @@ async def carry_out(engine: Engine, job: Job) -> AsyncIterator[CycleOutcome]:
         outcome = await engine.sweep(state, reason=ASKED, allowed=job.sweep.allow_removals)
         yield outcome
         if outcome.complete and outcome.resumed:
-            # What an earlier run had read may be long out of date.
+            # What an earlier run had read may be out of date. One ceiling holds for both.
+            allowed = job.sweep.allow_removals
+            left = None if allowed is None else allowed - outcome.tally.removed
             state = await engine.prepare()
-            yield await engine.sweep(state, reason=ASKED, allowed=job.sweep.allow_removals)
+            yield await engine.sweep(state, reason=ASKED, allowed=left)
     if not job.follow:
         return
     if engine.is_beyond_feed(state):

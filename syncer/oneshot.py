@@ -36,15 +36,16 @@ class JobResult:
 
     catalogs: tuple[CatalogResult, ...]
     open_quarantine: int
+    removals_waiting: int
     uncounted: SyncerError | None = None
-    """Why the quarantine could not be counted."""
+    """Why quarantine and waiting removals could not be counted."""
 
     def exit_code(self, stopped: SyncerError | None) -> ExitCode:
         """The documented exit code; ``stopped`` is why the work was asked to end, if it was."""
         codes = {code for result in self.catalogs for code in result.exit_codes}
         if isinstance(stopped, Stopped) and stopped.exit_code in codes:
             return stopped.exit_code
-        if self.open_quarantine:
+        if self.open_quarantine or self.removals_waiting:
             codes.add(ExitCode.NOT_ALL_WELL)
         if self.uncounted is not None:
             codes.add(self.uncounted.exit_code)
@@ -67,7 +68,7 @@ async def run_job(runtime: Runtime, catalogs: Sequence[CatalogSettings], job: Jo
             work.create_task(
                 _work_on(runtime, catalog, job, result), name=f"catalog {catalog.name}"
             )
-    return JobResult(results, *await _count_quarantine(runtime, catalogs))
+    return JobResult(results, *await _count_open(runtime, catalogs))
 
 
 async def _work_on(
@@ -103,15 +104,15 @@ async def _retire_others(runtime: Runtime) -> None:
         )
 
 
-async def _count_quarantine(
+async def _count_open(
     runtime: Runtime, catalogs: Sequence[CatalogSettings]
-) -> tuple[int, SyncerError | None]:
-    """How many, or why nobody knows: then nobody can say that all is well."""
+) -> tuple[int, int, SyncerError | None]:
+    """What waits for an operator, or why nobody knows: then nobody can say that all is well."""
     store = CatalogStore(runtime.pool, runtime.queries)
     try:
-        return await store.count_quarantine([catalog.name for catalog in catalogs]), None
+        return *await store.count_open([catalog.name for catalog in catalogs]), None
     except SyncerError as error:
-        return 0, error
+        return 0, 0, error
 
 
 @contextlib.asynccontextmanager

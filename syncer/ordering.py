@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from syncer.config import CatalogSettings
-from syncer.errors import LeaseHeld
+from syncer.errors import LeaseHeld, StoreConflict
 from syncer.runtime import Runtime, holder_name, origin_of
 from syncer.store.lease import Lease
 from syncer.store.orders import OrderKind, OrderStore, Outcome
@@ -61,6 +61,8 @@ async def _follow(
     while True:
         runtime.stop.check()
         state = await store.read(number)
+        if state is None:
+            raise StoreConflict(f"the order for catalog {catalog} was removed by another process")
         if state.outcome is not None:
             return state.outcome
         try:

@@ -110,8 +110,8 @@ async def _repair(
 ) -> SyncerError | None:
     """Write anew what is stale, and sweep; returns what stood in the way."""
     doubt = {
-        model_id: at_ms
-        for model_id, at_ms in found.suspects.versions.items()
+        model_id: versions
+        for model_id, versions in found.suspects.versions.items()
         if model_id in found.suspects.found
     }
     job = Job(follow=False, sweep=SweepJob(), doubt=doubt)

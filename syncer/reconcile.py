@@ -9,6 +9,7 @@ Kind: conductor.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from syncer.api.decode import decode_retrieved
 from syncer.context import CatalogContext
 from syncer.cycle import commit_page, store_policy
 from syncer.domain import Absences, Cycle, CycleKind, Lane, Model, SentOrder
-from syncer.errors import SourceError, SweepRefused, Verdict
+from syncer.errors import SourceError, SweepRefused
 from syncer.outcome import Tally
 from syncer.planner.guard import refusal
 from syncer.planner.reason import Reason, is_outside, reason_of
@@ -26,6 +27,10 @@ from syncer.store.effects import NoteSeen
 from syncer.store.sweeps import SweepEnd
 
 CONFIRMATION = "confirmation"
+MAX_COUNTED = 1_000_000
+NAMING_LIMIT_S = 10.0
+"""For all of those questions together; polls wait meanwhile."""
+
 MAX_NAMED = 20
 """Models a sweep asks for by id, one request each, only to name the reason of their removal."""
 
@@ -70,7 +75,7 @@ class Reconciliation:
     async def _confirm(self) -> SentOrder | None:
         """Ask again for every model not seen or seen older; returns the last question's number."""
         context = self.context
-        whole = walk_requests(await context.sweeps.count_live(self.cycle), context.page_size)
+        whole = walk_requests(await self._count_live(), context.page_size)
         instants = await context.sweeps.read_suspects(self.cycle, limit=whole + 1)
         orders: list[SentOrder] = []
         fetcher = context.fetcher(CycleKind.SWEEP)
@@ -81,6 +86,10 @@ class Reconciliation:
                 orders.append(reached.page.sent_order)
         return max(orders, default=None)
 
+    async def _count_live(self) -> int:
+        """More than a million are as good as a million: windows are cheaper either way."""
+        return await self.context.catalogs.count_live(self.context.name, limit=MAX_COUNTED)
+
     async def _name_reasons(self) -> Mapping[str, str]:
         """Why models are gone, as far as a few requests tell; it never confirms anything."""
         context, scope = self.context, self.context.settings.scope
@@ -88,23 +97,23 @@ class Reconciliation:
         if self._judge(absences) is not None:
             return {}
         suspects = await context.sweeps.sample_unseen(self.cycle, limit=MAX_NAMED)
-        return {
-            suspect.id: await self._ask_reason(suspect.id)
-            for suspect in suspects
-            if not is_outside(scope, suspect)
-        }
+        reasons: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(NAMING_LIMIT_S):
+                for suspect in suspects:
+                    if not is_outside(scope, suspect):
+                        reasons[suspect.id] = await self._ask_reason(suspect.id)
+        except (SourceError, TimeoutError):
+            # They are gone, whatever the reason.
+            pass
+        return reasons
 
     async def _ask_reason(self, model_id: str) -> Reason:
         scope = self.context.settings.scope
-        try:
-            body = await self.context.source.fetch_model(
-                model_id, project_id=scope.project_id, lane=Lane.SWEEP
-            )
-            retrieved = None if body is None else decode_retrieved(body)
-        except SourceError as error:
-            if error.verdict is Verdict.STOP:
-                raise
-            return Reason.ABSENT
+        body = await self.context.source.fetch_model(
+            model_id, project_id=scope.project_id, lane=Lane.SWEEP
+        )
+        retrieved = None if body is None else decode_retrieved(body)
         return reason_of(scope, retrieved if isinstance(retrieved, Model) else None)
 
     def _judge(self, absences: Absences) -> SweepRefused | None:

@@ -50,8 +50,8 @@ class Suspects:
 
     found: dict[str, Difference] = field(default_factory=dict)
     created: dict[str, Millis] = field(default_factory=dict)
-    versions: dict[str, Millis] = field(default_factory=dict)
-    """``updatedAt`` at the source, of those that it lists."""
+    versions: dict[str, tuple[Millis, Millis]] = field(default_factory=dict)
+    """``updatedAt`` at the source and as stored, of those in both."""
 
     def note(self, model_id: str, how: Difference | None, created_ms: Millis | None) -> None:
         """Remember a difference, or that there is none any more."""
@@ -126,10 +126,11 @@ class Comparer:
         unusable = {each.key: each for each in batch.unusable if only is None or each.key in only}
         stored = await self.context.comparing.read([*models, *unusable])
         for model_id, model in models.items():
-            how = difference(model, _compared(stored.get(model_id)))
+            row = stored.get(model_id)
+            how = difference(model, _compared(row))
             self._suspects.note(model_id, how, model.created_ms)
-            if how is not None:
-                self._suspects.versions[model_id] = model.updated_ms
+            if how is Difference.STALE and row is not None:
+                self._suspects.versions[model_id] = (model.updated_ms, row.row.updated_ms)
         if unusable:
             # What cannot be stored is where it belongs when it is in quarantine.
             kept = await self.context.comparing.list_set_aside(unusable) | _live(stored)
@@ -149,7 +150,8 @@ class Comparer:
         for model_id, created_ms in (
             await self.context.comparing.list_created(after_ms, upto_ms)
         ).items():
-            if model_id not in self._listed:
+            # One that is stale as well was listed elsewhere: it was created at another time there.
+            if model_id not in self._listed and model_id not in self._suspects.found:
                 self._suspects.note(model_id, Difference.EXTRA, created_ms)
         passed = [
             model_id

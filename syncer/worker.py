@@ -21,10 +21,10 @@ from syncer.domain import Clock, CycleKind
 from syncer.engine import BEYOND_FEED, Engine
 from syncer.errors import (
     ConfigError,
+    Postponed,
     SchemaMismatch,
     StoreError,
     SyncerError,
-    Verdict,
 )
 from syncer.jobs import CatalogResult, carry_out, job_of
 from syncer.retry_models import retry_keys
@@ -39,12 +39,6 @@ ORDER_LOOK_S = 3.0
 
 POLLS_UNTIL_RETRY = 10
 """After a sweep that did not come to its end, so many polls go by before it is tried again."""
-
-
-class OrderFirst(SyncerError):
-    """an order goes before the sweep under way"""
-
-    verdict = Verdict.STOP
 
 
 @dataclass(slots=True)
@@ -134,7 +128,7 @@ class CatalogWorker:
 
     async def _sweep(self, engine: Engine, state: CatalogState, reason: str) -> None:
         outcome = await engine.sweep(state, reason=reason)
-        self._engine.feed.is_refused = False
+        self._engine.feed.ask_again()
         if not outcome.complete:
             pause_s = POLLS_UNTIL_RETRY * self.catalog.poll_interval_s
             pause_s = min(pause_s, self.catalog.sweep_interval_s)
@@ -156,7 +150,7 @@ class CatalogWorker:
 
     async def _carry_out(self, order: Order) -> None:
         if self._is_sweeping and self._sweeping is not None:
-            self._sweep_stop.set(OrderFirst())
+            self._sweep_stop.set(Postponed("an order goes before the sweep under way"))
             await self._sweeping
         outcome = await self._outcome_of(order)
         if self._stop.is_set:

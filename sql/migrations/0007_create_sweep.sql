@@ -13,6 +13,7 @@ CREATE TABLE syncer.seen (
     CONSTRAINT seen_blind_has_bounds CHECK (is_blind OR (blind_after IS NULL AND blind_before IS NULL))
 );
 CREATE INDEX seen_cycle_idx ON syncer.seen (cycle_id);
+CREATE INDEX seen_blind_idx ON syncer.seen (cycle_id) WHERE is_blind;
 COMMENT ON TABLE syncer.seen IS
     'One row per page of an unfinished sweep, stored with that page; gone when the sweep is finished.';
 COMMENT ON COLUMN syncer.seen.cycle_id IS 'The sweep.';
@@ -27,6 +28,9 @@ COMMENT ON COLUMN syncer.seen.blind_before IS 'End of that range (exclusive); NU
 
 CREATE FUNCTION syncer.unseen_models(sweep bigint) RETURNS TABLE (id text, created_at timestamptz)
 LANGUAGE sql STABLE
+-- The table is empty between sweeps, and was when it was last analysed: a planner that believes it would
+-- compare each model with each hash.
+SET enable_nestloop = off
 BEGIN ATOMIC
 SELECT m.id, m.created_at
 FROM syncer.cycle AS c

@@ -1,7 +1,8 @@
 -- Take versions older than ours that the source showed twice: it was set back. Returns the ids written.
 -- $1 rows syncer.model_row[] of one catalog, brought by the second question · $2 that catalog text
 -- $3 cycle_id bigint of the sweep that showed them first
--- $4 timestamptz: a version of ours that is younger may still be ahead of a late index
+-- $4 timestamptz: a version of ours that is younger may still be ahead of a late index;
+-- $5 timestamptz, the source's time: one that is dated more than an hour after it is not ahead, it is wrong
 UPDATE scenario.models AS m
 SET
     name = p.name,
@@ -31,7 +32,7 @@ WHERE m.catalog = $2
     AND m.id = p.id COLLATE "C"
     AND m.removed_at IS NULL
     AND m.updated_at > p.updated_at
-    AND m.updated_at < $4
+    AND (m.updated_at < $4 OR m.updated_at > $5::timestamptz + interval '1 hour')
     AND m.sent_order < p.sent_order
     AND m.id IN (
         SELECT o.id FROM syncer.seen AS s CROSS JOIN LATERAL unnest(s.older_ids) AS o (id)

@@ -88,7 +88,8 @@ _VOLATILE_WHOLE = frozenset({"performanceStats", "trainingProgress"})
 _CANONICAL = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 _WITNESS = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_MAX_PLAIN_DIGITS = 40
+_MAX_PLAIN_DIGITS = 4000
+"""``jsonb`` spells out every digit; Python turns no longer integers into text."""
 
 
 def needs_redaction(raw: bytes) -> bool:

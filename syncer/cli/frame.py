@@ -182,10 +182,12 @@ def show_error(error: SyncerError, *, of: str = "") -> None:
             click.echo(redact_text(error.hint), err=True)
 
 
-def show_quarantine(models: int) -> None:
+def show_open(quarantined: int, removals_waiting: int) -> None:
     """What makes a command end with 5 although its own work is done."""
-    if models:
-        click.echo(f"{models} models are in quarantine; see 'syncer quarantine list'.")
+    if quarantined:
+        click.echo(f"{quarantined} models are in quarantine; see 'syncer quarantine list'.")
+    if removals_waiting:
+        click.echo(f"{removals_waiting} removals wait; see 'syncer status' and 'syncer sweep'.")
 
 
 def print_json(document: object) -> None:

@@ -19,7 +19,7 @@ from syncer.cli.frame import (
     print_json,
     run_async,
     show_error,
-    show_quarantine,
+    show_open,
 )
 from syncer.cli.work import run_job_command
 from syncer.errors import ExitCode
@@ -107,7 +107,7 @@ async def _verify(
     else:
         for result in results:
             _print_verified(result)
-        show_quarantine(aside)
+        show_open(aside, 0)
     codes = {code for result in results for code in result.exit_codes}
     return exit_code_of(codes | ({ExitCode.NOT_ALL_WELL} if aside else set()))
 
@@ -171,7 +171,8 @@ async def _with_runtime(
         ) as runtime:
             found = await work(runtime, catalogs)
             store = CatalogStore(runtime.pool, runtime.queries)
-            return found, await store.count_quarantine([each.name for each in catalogs])
+            quarantined, _ = await store.count_open([each.name for each in catalogs])
+            return found, quarantined
 
 
 def _document(result: Verified) -> dict[str, Any]:

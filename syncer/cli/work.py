@@ -21,7 +21,7 @@ from syncer.cli.frame import (
     print_json,
     run_async,
     show_error,
-    show_quarantine,
+    show_open,
 )
 from syncer.errors import ExitCode, Stopped
 
@@ -169,7 +169,7 @@ def _print_result(result: JobResult) -> None:
             click.echo(line)
         for error in catalog.errors:
             show_error(error, of=catalog.catalog)
-    show_quarantine(result.open_quarantine)
+    show_open(result.open_quarantine, result.removals_waiting)
     if result.uncounted is not None:
         show_error(result.uncounted)
 
@@ -202,6 +202,7 @@ def _job_document(result: JobResult, code: ExitCode) -> dict[str, Any]:
     return {
         "exit_code": int(code),
         "open_quarantine": result.open_quarantine,
+        "removals_waiting": result.removals_waiting,
         "catalogs": [catalog.document for catalog in result.catalogs],
     }
 

@@ -71,24 +71,25 @@ def seen_on(walk: Walk, page: Page) -> Seen:
     times = [at for entry in page.entries if (at := key_time(entry, walk.key)) is not None]
     after_ms = walk.crossing.after_ms if walk.crossing else walk.after_ms
     # A record at the page's end may have been created later than all that is readable on it.
-    is_bounded = bool(times) and _has_id(page.entries[-1])
+    is_bounded = key_time(page.entries[-1], walk.key) is not None
     return Seen(ids, Blind(after_ms, Millis(times[-1] + 1) if is_bounded else walk.before_ms))
 
 
 def confirming_walks(instants: Iterable[Millis], *, whole_requests: int) -> tuple[Walk, ...]:
     """The second questions about models created at these instants.
 
-    A window each, neighbours sharing one; where that is more requests than a second complete
-    walk (``whole_requests``), that walk.
+    A window each, neighbours sharing one; where there are more instants than a second complete walk
+    takes requests (``whole_requests``), that walk: so a list that was cut short does no harm.
     """
+    distinct = sorted(set(instants))
+    if len(distinct) > whole_requests:
+        return (Walk(SortKey.CREATED),)
     windows: list[tuple[int, int]] = []
-    for at_ms in sorted(set(instants)):
+    for at_ms in distinct:
         if windows and at_ms - 1 < windows[-1][1]:
             windows[-1] = (windows[-1][0], at_ms + 1)
         else:
             windows.append((at_ms - 1, at_ms + 1))
-    if len(windows) > whole_requests:
-        return (Walk(SortKey.CREATED),)
     return tuple(
         Walk(SortKey.CREATED, Millis(after_ms), Millis(before_ms))
         for after_ms, before_ms in windows

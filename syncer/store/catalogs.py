@@ -81,10 +81,14 @@ class CatalogStore:
         with translate():
             async with self.pool.acquire() as connection, connection.transaction():
                 await fence(connection, lease, self.queries)
-                await connection.execute(self.queries["abandon_cycles"], lease.catalog)
+                await connection.execute(self.queries["abandon_cycles"], lease.catalog, None)
                 await connection.execute(
                     self.queries["reset_catalog"], lease.catalog, scope_json(scope), pin
                 )
+
+    async def abandon(self, lease: Lease, kind: CycleKind) -> None:
+        """Give up the unfinished cycle of a kind."""
+        await self._write(lease, "abandon_cycles", lease.catalog, kind)
 
     async def pin(self, lease: Lease, pin: str, *, instead_of: str | None = None) -> None:
         """Remember what the catalog is filled from; any other pin that stands is kept."""
@@ -127,11 +131,12 @@ class CatalogStore:
                 records = await connection.fetch(self.queries["retire_catalogs"], list(configured))
                 return tuple(record["catalog"] for record in records)
 
-    async def count_quarantine(self, catalogs: Iterable[str]) -> int:
-        """Quarantined models of these catalogs that nobody dismissed."""
+    async def count_open(self, catalogs: Iterable[str]) -> tuple[int, int]:
+        """What waits for an operator: quarantined models that nobody dismissed, and removals."""
         with translate():
             async with self.pool.acquire() as connection:
-                return await count_open_quarantine(connection, self.queries, catalogs)
+                record = await connection.fetchrow(self.queries["count_open"], list(catalogs))
+        return (0, 0) if record is None else (record["quarantined"], record["removals_waiting"])
 
     async def count_live(self, catalog: str, *, limit: int) -> int:
         """Live models of a catalog, counted up to a limit."""
@@ -169,14 +174,6 @@ async def read_facts(
         {record["type"]: record["models"] for record in types},
         {record["tag"]: record["models"] for record in tags},
     )
-
-
-async def count_open_quarantine(
-    connection: Connection, queries: Queries, catalogs: Iterable[str]
-) -> int:
-    """Quarantined models of these catalogs that nobody dismissed."""
-    with translate():
-        return int(await connection.fetchval(queries["count_quarantine"], list(catalogs)))
 
 
 def scope_json(scope: Scope) -> bytes:

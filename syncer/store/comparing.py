@@ -83,20 +83,21 @@ class ComparingStore:
         records = await self._fetch("read_last_end")
         return records[0]["last_cycle_finished_at"] if records else None
 
-    async def doubt(self, lease: Lease, versions: Mapping[str, Millis]) -> None:
+    async def doubt(self, lease: Lease, versions: Mapping[str, tuple[Millis, Millis]]) -> None:
         """Make the next page that lists these models write them anew.
 
         Args:
             lease: ours.
-            versions: ``updatedAt`` of the source, by id.
+            versions: ``updatedAt`` at the source, and as it was stored when that was compared.
         """
-        times = [to_datetime(at_ms) for at_ms in versions.values()]
+        listed = [to_datetime(at_ms) for at_ms, _ in versions.values()]
+        stored = [to_datetime(at_ms) for _, at_ms in versions.values()]
         with translate():
             async with self.pool.acquire() as connection, connection.transaction():
                 await fence(connection, lease, self.queries)
                 await connection.fetch(self.queries["lock_models"], self.catalog, list(versions))
                 await connection.execute(
-                    self.queries["doubt_models"], self.catalog, list(versions), times
+                    self.queries["doubt_models"], self.catalog, list(versions), listed, stored
                 )
 
     async def _fetch(self, query: str, *values: object) -> list[asyncpg.Record]:

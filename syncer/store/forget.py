@@ -84,7 +84,7 @@ class ForgetStore:
             )
             if found is not None:
                 # An open backfill would be resumed past the rows that are about to go.
-                await connection.execute(self.queries["abandon_cycles"], self.lease.catalog)
+                await connection.execute(self.queries["abandon_cycles"], self.lease.catalog, None)
             return found is not None
 
     async def delete_models(self, after: str, limit: int) -> tuple[int, str]:

@@ -128,13 +128,13 @@ class OrderStore:
                 )
                 return withdrawn is not None
 
-    async def read(self, number: int) -> OrderState:
-        """Where an order stands; one that is gone has not been taken."""
+    async def read(self, number: int) -> OrderState | None:
+        """Where an order stands; ``None``: it is gone, with its catalog."""
         with translate():
             async with self.pool.acquire() as connection:
                 record = await connection.fetchrow(self.queries["read_order"], number)
         if record is None:
-            return OrderState(is_taken=False, outcome=None)
+            return None
         outcome = record["outcome"]
         decoded = None if outcome is None else msgspec.json.decode(outcome)
         return OrderState(record["is_taken"], decoded)

@@ -297,6 +297,7 @@ class PageStore:
             batch.catalog,
             sweep.cycle_id,
             to_datetime(settled_ms),
+            to_datetime(sweep.source_now_ms),
         )
         return len(records)
 

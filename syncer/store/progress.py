@@ -101,6 +101,7 @@ async def read_open_cycle(
         source_now_ms=to_millis(record["source_now"]),
         ceiling_ms=_millis(record["ceiling"]),
         low_ms=_millis(record["low"]),
+        age_s=record["age_s"],
     )
     return cycle, await read_checkpoints(connection, queries, cycle.cycle_id)
 

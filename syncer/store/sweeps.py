@@ -37,6 +37,21 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
+class ListingComparison:
+    """What a complete listing on one page says of the mirror, beyond what it brings."""
+
+    unlisted: int
+    """Live models that it does not hold."""
+    has_others: bool
+    """Whether it shows versions older than ours, or lacks records that are in quarantine."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether there is nothing but what it brings."""
+        return not self.unlisted and not self.has_others
+
+
+@dataclass(frozen=True, slots=True)
 class SweepEnd:
     """How a sweep ended."""
 
@@ -53,8 +68,8 @@ class SweepStore:
     queries: Queries
     lease: Lease
 
-    async def is_all_listed(self, batch: Batch) -> bool:
-        """Whether a page that is the whole listing holds every live model, none of them older."""
+    async def compare_listing(self, batch: Batch) -> ListingComparison:
+        """Compare a page that is the whole listing with what is live in the mirror."""
         ids = [*batch.ids, *(entry.key for entry in batch.unusable)]
         times = [to_datetime(model.updated_ms) for model in batch.models]
         with translate():
@@ -62,7 +77,9 @@ class SweepStore:
                 record = await connection.fetchrow(
                     self.queries["compare_listing"], batch.catalog, ids, batch.ids, times
                 )
-        return record is not None and not (record["has_unlisted"] or record["has_older"])
+        if record is None:
+            raise SyncerError("a comparison came back without a row")
+        return ListingComparison(**record)
 
     async def read_suspects(self, sweep: Cycle, *, limit: int) -> tuple[Millis, ...]:
         """The instants at which to ask again, at most ``limit`` of them."""
@@ -72,10 +89,6 @@ class SweepStore:
                     self.queries["read_suspects"], sweep.cycle_id, limit
                 )
         return tuple(to_millis(record["created_at"]) for record in records)
-
-    async def count_live(self, sweep: Cycle) -> int:
-        """Live models of the mirror."""
-        return (await self.count_absences(sweep)).live
 
     async def count_absences(self, sweep: Cycle) -> Absences:
         """What the guard looks at, as of now."""
@@ -163,7 +176,8 @@ class SweepStore:
                         *_filters(scope),
                     )
                     end = SweepEnd(removed=removed)
-                await connection.execute(self.queries["clear_unlisted"], sweep.cycle_id)
+                if refused is None and not absences.is_listing_empty:
+                    await connection.execute(self.queries["clear_unlisted"], sweep.cycle_id)
                 if not await finish_cycle(connection, self.queries, sweep, watermark_rule):
                     raise SyncerError(f"sweep {sweep.cycle_id} was to end with a partition open")
                 if end.refused is not None:

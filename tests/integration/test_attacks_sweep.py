@@ -629,6 +629,10 @@ async def test_p8_a_private_sync_that_finishes_an_old_sweep_is_not_fresh(
         assert not broken.complete
         assert 0 < await mirror.value("SELECT count(*) FROM syncer.seen")
         time.advance(3 * 86_400)
+        await mirror.observer.execute(
+            "UPDATE syncer.cycle SET started_at = started_at - interval '3 days'"
+            " WHERE finished_at IS NULL"
+        )
         source.update_model("p00001", name="newer")
         done = await mirror.sync()
 
