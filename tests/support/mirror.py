@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from structlog.testing import capture_logs
 
+from syncer import oneshot
 from syncer.api.decode import decode_model
 from syncer.clock import SystemClock
 from syncer.config import Settings, load_credentials, load_settings
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CATALOG = "public"
+SWEEPS = hasattr(oneshot, "SweepJob")
+"""Whether this build reconciles; what depends on it waits until it does."""
 SLIM: dict[str, Any] = {"exampleAssetIds": [], "capabilities": [], "complianceMetadata": {}}
 """Overrides that make a generated model small: 1,200 of them are then cheap."""
 
@@ -293,6 +296,11 @@ def new_source(time: SourceTime, *, models: int = 0, **options: Any) -> Simulate
     """A source under the test's clock; without volatile values unless asked for."""
     chosen: dict[str, Any] = {"private_models": 0, "volatile": False} | options
     return SimulatedSource(SimulatorOptions(models=models, **chosen), clock=time)
+
+
+def sweep_job() -> Job:
+    """One reconciliation and nothing else; only where ``SWEEPS``."""
+    return Job(follow=False, sweep=oneshot.SweepJob())
 
 
 def add_models(source: SimulatedSource, count: int, prefix: str, **overrides: Any) -> list[str]:

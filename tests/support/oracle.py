@@ -1,0 +1,181 @@
+"""
+The oracle: any order of edits, faults, jobs and crashes ends in a mirror that equals its source.
+
+Owns the state machine and what it may draw. A ``Profile`` steers it: the whole breadth, or towards
+one kind of trouble.
+Kind: edge (simulator, database).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+from support.mirror import SWEEPS
+from support.oracle_edits import TRACED, UNTRACED, Edit, Turn
+from support.oracle_process import End
+from support.oracle_world import Conditions, World, world
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+Draw = st.SearchStrategy[Any]
+
+FAULTS = (
+    *("rate-limit-seconds", "rate-limit-bare", "plan-limit"),
+    *("error-400", "error-404", "error-408", "error-500", "error-502-html", "error-503"),
+    *("unauthorized", "html-200", "invalid-json", "no-models-key", "rejected-token"),
+    *("repeated-token", "empty-page-with-token", "short-pages", "unsorted-page"),
+    *("duplicate-rows", "out-of-bounds-row", "empty-string-end-token", "null-end-token"),
+    *("no-date-header", "clock-behind-10m", "clock-ahead-10m"),
+    *("reset-before-headers", "reset-after-headers", "truncated-body"),
+)
+HONEST_FAULTS = tuple(name for name in FAULTS if name != "clock-ahead-10m")
+"""For a machine whose own clock is wrong: it cannot doubt a ``Date`` that is ahead."""
+LAST_STATEMENT = 70
+"""A short job has about as many."""
+
+
+def edits(kinds: Sequence[str] = (*TRACED, *UNTRACED)) -> st.SearchStrategy[Edit]:
+    return st.builds(Edit, st.sampled_from(kinds), st.integers(0, 14), st.integers(0, 4))
+
+
+def turns(
+    kinds: Sequence[str] = (*TRACED, *UNTRACED),
+    *,
+    ticks_ms: Sequence[int] = (0, 0, 1, 400, 1000),
+) -> Draw:
+    """What happens before the first answers of a job."""
+    turn = st.builds(
+        Turn,
+        edits=st.lists(edits(kinds), max_size=2).map(tuple),
+        tick_ms=st.sampled_from(ticks_ms),
+    )
+    return st.just(()) | st.lists(turn, max_size=8)
+
+
+crashes = st.builds(
+    End, st.sampled_from(("before", "while", "after")), st.integers(1, LAST_STATEMENT)
+)
+stops = st.builds(End, st.just("stop"), st.integers(1, 8))
+rivals = st.builds(
+    End, st.sampled_from(("answer", "commit")), st.integers(1, 8), expire=st.booleans()
+)
+faults = st.just(()) | st.lists(
+    st.tuples(st.sampled_from(FAULTS), st.integers(1, 3)), min_size=1, max_size=2
+)
+job_kinds = st.sampled_from(
+    ("sync", "sync", "sync", "backfill", "sweep", "sweep")
+    if SWEEPS
+    else ("sync",) * 4 + ("backfill",)
+)
+conditions = st.builds(
+    Conditions,
+    page_size=st.sampled_from((1, 2, 2, 3, 7)),
+    overlap_s=st.integers(0, 4),
+    concurrency=st.sampled_from((1, 1, 2, 3)),
+    sweep_interval_s=st.sampled_from((0.001, 3600)),
+    keys=st.sampled_from(
+        ((), (), (("partition_by", "time"),), (("partition_by", "tag"),)),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the machine may draw."""
+
+    conditions: Draw = conditions
+    first: Draw = st.lists(edits(TRACED), max_size=10)
+    changes: Draw = st.lists(edits(), min_size=1, max_size=3)
+    ticks_s: Draw = st.sampled_from((0.001, 0.4, 1, 2, 5, 3600, 86_400))
+    jobs: Draw = job_kinds
+    turns: Draw = turns()
+    ends: Draw = st.just(End()) | crashes | stops | rivals
+    faults: Draw = faults
+    with_tags: bool = True
+
+
+def drawn(name: str) -> Draw:
+    """A strategy of the running machine's profile."""
+    return st.runner().flatmap(lambda machine: getattr(machine.profile, name))
+
+
+class Oracle(RuleBasedStateMachine):
+    """One source, one mirror; every step is followed by every invariant."""
+
+    url = ""
+    profile = Profile()
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._stack = AsyncExitStack()
+        self._unheard: list[dict[str, Any]] = []
+
+    @initialize(conditions=drawn("conditions"), first=drawn("first"))
+    def begin(self, conditions: Conditions, first: list[Edit]) -> None:
+        self._runner.get_loop().set_exception_handler(
+            lambda _, context: self._unheard.append(context)
+        )
+        opening = world(self.url, conditions, first, with_tags=self.profile.with_tags)
+        self.world = self._run(self._stack.enter_async_context(opening))
+
+    @rule(changes=drawn("changes"))
+    def the_source_changes(self, changes: list[Edit]) -> None:
+        for edit in changes:
+            self.world.author.apply(edit)
+
+    @rule(seconds=drawn("ticks_s"))
+    def time_passes(self, seconds: float) -> None:
+        self.world.mirror.time.advance(seconds)
+
+    @rule(kind=drawn("jobs"), turns=drawn("turns"), end=drawn("ends"), faults=drawn("faults"))
+    def a_job_runs(
+        self, kind: str, turns: Sequence[Turn], end: End, faults: Sequence[tuple[str, int]]
+    ) -> None:
+        self._run(self.world.job(kind, turns, end, faults))
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "world"):
+                self._run(self.world.rest())
+        finally:
+            self._run(self._stack.aclose())
+            self._runner.close()
+        assert [] == self._unheard
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(work)
+
+
+quick = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=40,
+    stateful_step_count=10,
+    suppress_health_check=list(HealthCheck),
+)
+unshrunk = settings(quick, phases=[Phase.generate], report_multiple_bugs=False)
+
+
+def run_oracle(url: str, profile: Profile = Profile(), chosen: settings = quick) -> None:
+    """Play examples on one migrated database.
+
+    Raises:
+        AssertionError: an invariant does not hold.
+    """
+    machine = type("OracleOfOneDatabase", (Oracle,), {"url": url, "profile": profile})
+    run_state_machine_as_test(machine, settings=chosen)

@@ -1,0 +1,146 @@
+"""
+What must hold of a mirror at any time, as sentences about two snapshots.
+
+Owns the judgements: each function returns what is broken, in words. Never waits.
+Kind: pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncer.domain import CycleKind, Lane, Model, SentOrder, Unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from support.oracle_edits import Author
+    from support.oracle_snapshot import Row, Snapshot
+
+    from syncer.domain import Page
+    from syncer.simulator.catalog import Record
+
+KIND_OF_LANE = {Lane.BACKFILL: CycleKind.BACKFILL, Lane.POLL: CycleKind.DELTA}
+"""Walks that raise a watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One listed record that a walk was shown."""
+
+    entry: Model | Unusable
+    model_id: str
+    """The source's own."""
+    record: Record | None
+    sent_order: SentOrder
+    at_edit: int
+
+    def stands(self, author: Author) -> bool:
+        """Whether the source has listed it ever since."""
+        away = author.absent_at.get(self.model_id, -1) >= self.at_edit
+        return not away and author.record(self.model_id) is self.record
+
+
+def invented(snapshot: Snapshot, ever_shown: set[tuple[str, bytes]]) -> Iterator[str]:
+    """P2: a row is live only if the source listed it."""
+    for model_id, row in snapshot.rows.items():
+        if not row.removed and (model_id, row.content_hash) not in ever_shown:
+            yield f"{model_id} was never listed as it is stored"
+
+
+def backwards(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    """P3: neither a watermark nor a version of a live row ever decreases."""
+    if before.watermark_ms is not None and (after.watermark_ms or 0) < before.watermark_ms:
+        yield f"the watermark went from {before.watermark_ms} to {after.watermark_ms}"
+    for model_id, old in before.rows.items():
+        new = after.rows.get(model_id)
+        if new is None:
+            yield f"{model_id} was deleted, not marked as removed"
+        elif not old.removed and not new.removed and new.version < old.version:
+            yield f"{model_id} went back from {old.version} to {new.version}"
+
+
+def buried_alive(before: Snapshot, after: Snapshot, present: set[str]) -> Iterator[str]:
+    """P2: a tombstone needs absence, at some moment of the step, and a complete sweep."""
+    for model_id, row in after.rows.items():
+        old = before.rows.get(model_id)
+        if not row.removed or (old is not None and old.removed):
+            continue
+        if model_id in present:
+            yield f"{model_id} was removed although it was listed all the time"
+        elif after.complete_sweeps == before.complete_sweeps and not _has_walked(after):
+            yield f"{model_id} was removed by a sweep that was not complete"
+
+
+def _has_walked(snapshot: Snapshot) -> bool:
+    """Whether an unfinished sweep has nothing left to ask for but its second question."""
+    ranges = [each for each in snapshot.open_ranges if each.kind == CycleKind.SWEEP]
+    return bool(ranges) and all(each.is_done for each in ranges)
+
+
+def passed_over(
+    snapshot: Snapshot, kind: CycleKind, shown: Iterable[Shown], author: Author
+) -> Iterator[str]:
+    """P3, P4: what a walk was shown and has passed is stored."""
+    ranges = [each for each in snapshot.open_ranges if each.kind == kind]
+    if any(each.is_filtered for each in ranges):
+        return
+    for each in shown:
+        at_ms = each.entry.created_ms if kind is CycleKind.BACKFILL else each.entry.updated_ms
+        if at_ms is None or not each.stands(author):
+            continue
+        if not any(part.may_show(at_ms) for part in ranges) and not _is_kept(snapshot, each.entry):
+            yield f"the {kind} passed {each.model_id}, which it was shown and which is not stored"
+
+
+def _is_kept(snapshot: Snapshot, entry: Model | Unusable) -> bool:
+    if isinstance(entry, Unusable):
+        return entry.key in snapshot.quarantined
+    row = snapshot.rows.get(entry.id)
+    return row is not None and (
+        row.content_hash == entry.content_hash or row.updated_ms >= entry.updated_ms
+    )
+
+
+def overtaken(snapshot: Snapshot, shown: Iterable[Shown]) -> Iterator[str]:
+    """P3: of all answers the newest version counts, of equal ones the later-sent request."""
+    best: dict[str, tuple[tuple[int, int], Model]] = {}
+    for each in shown:
+        if isinstance(each.entry, Model):
+            version = each.entry.updated_ms, each.sent_order
+            if each.entry.id not in best or version > best[each.entry.id][0]:
+                best[each.entry.id] = version, each.entry
+    for model_id, (version, model) in best.items():
+        row = snapshot.rows.get(model_id)
+        if row is None or row.removed or row.updated_ms > model.updated_ms:
+            continue
+        if row.content_hash != model.content_hash:
+            yield f"{model_id}: the answer {row.version} stands instead of {version}"
+
+
+def entries_of(page: Page) -> Iterator[tuple[str, bytes]]:
+    """Ids and contents of the models of a page."""
+    for entry in page.entries:
+        if isinstance(entry, Model):
+            yield entry.id, entry.content_hash
+
+
+def wrong_quarantine(
+    snapshot: Snapshot, listed: Mapping[str, Model | Unusable], *, exactly: bool
+) -> Iterator[str]:
+    """P9: what is listed and cannot be stored is kept aside; with a sweep, nothing else is."""
+    wanted = {each.key for each in listed.values() if isinstance(each, Unusable)}
+    for key in sorted(wanted - snapshot.quarantined):
+        yield f"{key} is unusable and not in quarantine"
+    if exactly:
+        for key in sorted(snapshot.quarantined - wanted):
+            yield f"{key} is in quarantine and not listed as unusable"
+
+
+def unburied(rows: Mapping[str, Row], listed: Iterable[str]) -> Iterator[str]:
+    """After a sweep: tombstones stand for exactly what is no longer listed."""
+    present = set(listed)
+    for model_id, row in rows.items():
+        if row.removed == (model_id in present):
+            yield f"{model_id} is {'a tombstone' if row.removed else 'live'}"
