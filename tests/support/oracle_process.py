@@ -158,14 +158,14 @@ class CountedConnection:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         transaction = self._connection.transaction()
-        await self._strike.statement(transaction.start)
+        await self._strike.statement(transaction.__aenter__)
         try:
             yield
             number = await self._strike.reached()
-        except BaseException:
-            await transaction.rollback()
+        except BaseException as error:
+            await transaction.__aexit__(type(error), error, error.__traceback__)
             raise
-        await self._strike.running(number, transaction.commit)
+        await self._strike.running(number, lambda: transaction.__aexit__(None, None, None))
 
 
 class CountedPool:

@@ -32,6 +32,7 @@ _OPEN = (
     "SELECT kind, sort_key, phase, after_at, before_at, filter_type, filter_tag"
     " FROM syncer.cycle JOIN syncer.checkpoint USING (cycle_id) WHERE finished_at IS NULL"
 )
+_TEXT = "SELECT string_agg(t::text, ';' ORDER BY t::text) FROM {} t"
 _QUARANTINE = "SELECT key FROM syncer.quarantine"
 _SWEEPS = (
     "SELECT count(*) FROM syncer.cycle WHERE kind = 'sweep' AND outcome = 'complete'"
@@ -106,17 +107,16 @@ async def look(observer: Observer) -> Snapshot:
 async def fingerprint(observer: Observer) -> str:
     """Everything that a process without the lease must leave alone."""
     tables = [each[0] for each in await observer.fetch(OURS) if each[0] != "syncer.lease"]
-    texts = [
-        await observer.fetchval(f"SELECT string_agg(t::text, ';' ORDER BY t::text) FROM {table} t")
-        for table in sorted(tables)
-    ]
+    texts = [await observer.fetchval(_TEXT.format(table)) for table in sorted(tables)]
     return "\n".join(f"{table}: {text}" for table, text in zip(tables, texts, strict=True))
 
 
 async def empty(observer: Observer) -> None:
     """Forget everything that was mirrored; cheaper than a database of its own."""
     tables = [each[0] for each in await observer.fetch(OURS)]
-    await observer.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+    # Checkpoints point at cycles.
+    tables.sort(key=lambda table: table == "syncer.cycle")
+    await observer.execute(";".join(map("DELETE FROM {}".format, tables)))
 
 
 def _row(record: asyncpg.Record) -> Row:

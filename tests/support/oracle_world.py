@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from syncer.domain import Page
 
 WRONG_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
+BY_ITSELF = End()
 QUIET_CYCLES = 3
 """A cycle that was interrupted may have to end first, and a span be read until it is believed."""
 JOBS: dict[str, Callable[[], Job]] = {
@@ -96,7 +96,7 @@ class World:
         self,
         kind: str,
         turns: Sequence[Turn] = (),
-        end: End = End(),
+        end: End = BY_ITSELF,
         faults: Iterable[tuple[str, int]] = (),
     ) -> Done | BaseException:
         """One job, whatever happens meanwhile; then everything must hold."""
@@ -206,7 +206,7 @@ class World:
             await value("UPDATE syncer.lease SET expires_at = now() - interval '1 s' RETURNING 1")
         rival = Process(self.mirror, self._note)
         try:
-            ended = await rival.run(JOBS["sync"](), End(), lambda: self._rival(end))
+            ended = await rival.run(JOBS["sync"](), BY_ITSELF, lambda: self._rival(end))
         finally:
             await rival.close()
         source.on_request = hook
