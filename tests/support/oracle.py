@@ -54,6 +54,7 @@ def turns(
     kinds: Sequence[str] = (*TRACED, *UNTRACED),
     *,
     ticks_ms: Sequence[int] = (0, 0, 1, 400, 1000),
+    at_least: int = 0,
 ) -> Draw:
     """What happens before the first answers of a job."""
     turn = st.builds(
@@ -61,7 +62,8 @@ def turns(
         edits=st.lists(edits(kinds), max_size=2).map(tuple),
         tick_ms=st.sampled_from(ticks_ms),
     )
-    return st.just(()) | st.lists(turn, max_size=8)
+    busy = st.lists(turn, min_size=at_least, max_size=at_least + 8)
+    return busy if at_least else st.just(()) | busy
 
 
 crashes = st.builds(
@@ -98,7 +100,7 @@ conditions = st.builds(
 )
 
 
-first_edits = st.lists(edits(TRACED), max_size=10)
+first_edits = st.lists(edits((*TRACED, "surface", "surface")), max_size=10)
 
 
 def befores(
@@ -109,7 +111,7 @@ def befores(
     """What happens between two jobs."""
     return st.builds(
         Turn,
-        edits=st.lists(edits(kinds), max_size=3).map(tuple),
+        edits=st.lists(edits(kinds), max_size=3).map(tuple) if kinds else st.just(()),
         tick_ms=st.sampled_from(ticks_ms),
     )
 
@@ -126,6 +128,7 @@ class Profile:
     ends: Draw = field(default_factory=ends)
     faults: Draw = faults
     with_tags: bool = True
+    steps: int = 5
 
 
 def drawn(name: str) -> Draw:
@@ -195,7 +198,6 @@ quick = settings(
     derandomize=True,
     database=None,
     max_examples=40,
-    stateful_step_count=5,
     suppress_health_check=list(HealthCheck),
 )
 unshrunk = settings(quick, phases=[Phase.generate], report_multiple_bugs=False)
@@ -208,4 +210,6 @@ def run_oracle(url: str, profile: Profile = Profile(), chosen: settings = quick)
         AssertionError: an invariant does not hold.
     """
     machine = type("OracleOfOneDatabase", (Oracle,), {"url": url, "profile": profile})
-    run_state_machine_as_test(machine, settings=chosen)
+    # The beginning counts as one.
+    steps = settings(chosen, stateful_step_count=profile.steps + 1)
+    run_state_machine_as_test(machine, settings=steps)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from syncer.domain import CycleKind, Lane, Model, SentOrder, Unusable
+from syncer.domain import CycleKind, Lane, Model, SentOrder, Unusable, key_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from support.oracle_edits import Author
     from support.oracle_snapshot import Row, Snapshot
 
-    from syncer.domain import Page
+    from syncer.domain import Page, Question
     from syncer.simulator.catalog import Record
 
 KIND_OF_LANE = {Lane.BACKFILL: CycleKind.BACKFILL, Lane.POLL: CycleKind.DELTA}
@@ -40,6 +40,15 @@ class Shown:
         """Whether the source has listed it ever since."""
         away = author.absent_at.get(self.model_id, -1) >= self.at_edit
         return not away and author.record(self.model_id) is self.record
+
+
+def was_asked_for(entry: Model | Unusable, question: Question) -> bool:
+    """Whether an entry lies within the bounds of the question; a stray one is no promise."""
+    at_ms = key_time(entry, question.sort_key)
+    if at_ms is None:
+        return True
+    above = question.after_ms is None or at_ms > question.after_ms
+    return above and (question.before_ms is None or at_ms < question.before_ms)
 
 
 def invented(snapshot: Snapshot, ever_shown: set[tuple[str, bytes]]) -> Iterator[str]:
@@ -71,6 +80,25 @@ def buried_alive(before: Snapshot, after: Snapshot, present: set[str]) -> Iterat
             yield f"{model_id} was removed although it was listed all the time"
         elif after.complete_sweeps == before.complete_sweeps and not _has_walked(after):
             yield f"{model_id} was removed by a sweep that was not complete"
+
+
+def unconfirmed(
+    before: Snapshot, after: Snapshot, answers: Sequence[tuple[bool, frozenset[str]]]
+) -> Iterator[str]:
+    """P2: absence is asked for once more after the sweep's last page, and found.
+
+    Args:
+        answers: to the questions of sweeps in this step: whether one ended a walk, and what the
+            source listed then.
+    """
+    ends = [number for number, (is_end, _) in enumerate(answers) if is_end]
+    second = [listed for _, listed in (answers[ends[0] + 1 :] if ends else answers)]
+    for model_id, row in after.rows.items():
+        old = before.rows.get(model_id)
+        if not row.removed or (old is not None and old.removed) or not answers:
+            continue
+        if all(model_id in listed for listed in second):
+            yield f"{model_id} was removed and nobody asked again while it was away"
 
 
 def _has_walked(snapshot: Snapshot) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_MODELS = 15
 LONG_AGO = START - timedelta(days=100)
-TAGS = ("Image to Image", "Video")
+TAGS = ("Image to Image", "Text to Image", "Video")
 TRACED = (
     *("add", "add", "add_beside_created", "add_beside_updated", "add_crowd"),
     *("update", "update", "update_crowd", "drift"),
@@ -150,7 +150,7 @@ class Author:
         variants: tuple[dict[str, Any], ...] = (
             {"type": "splat-9000"},
             {"type": 7},
-            {"tags": [TAGS[edit.pick % 2]]},
+            {"tags": [TAGS[edit.pick % len(TAGS)]]},
             {"tags": []},
             {"trainingImagesNumber": "many"},
         )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from support.mirror import Done, Mirror, SourceTime
 
-    from syncer.domain import Lane, Page
+    from syncer.domain import Lane, Page, Question, Scope
     from syncer.runtime import Runtime
 
 LONGEST_JUMP_S = 15.0
@@ -33,6 +33,7 @@ HELD_BACK_S = 0.02
 """For how long an answer that is overtaken is held back."""
 STATEMENTS = frozenset({"fetch", "fetchrow", "fetchval", "execute", "copy_records_to_table"})
 
+Note = "Callable[[Lane, Question, Page], None]"
 Statement = "Callable[[], Awaitable[Any]]"
 
 
@@ -189,9 +190,7 @@ class CountedPool:
 class OverheardSource:
     """The source of a runtime; every page is noted when it is in hand."""
 
-    def __init__(
-        self, source: Any, strike: Callable[[], Strike], note: Callable[[Lane, Page], None]
-    ) -> None:
+    def __init__(self, source: Any, strike: Callable[[], Strike], note: Note) -> None:
         self._source = source
         self._strike = strike
         self._note = note
@@ -199,9 +198,11 @@ class OverheardSource:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
-    async def fetch_page(self, *arguments: Any, lane: Lane, **keywords: Any) -> Page:
-        page: Page = await self._source.fetch_page(*arguments, lane=lane, **keywords)
-        self._note(lane, page)
+    async def fetch_page(
+        self, scope: Scope, question: Question, *, lane: Lane, **keywords: Any
+    ) -> Page:
+        page: Page = await self._source.fetch_page(scope, question, lane=lane, **keywords)
+        self._note(lane, question, page)
         await self._strike().answered()
         return page
 
@@ -211,7 +212,7 @@ class Process:
     """Runs jobs, one after the other, until one of them is its end."""
 
     mirror: Mirror
-    note: Callable[[Lane, Page], None]
+    note: Note
     strike: Strike = field(default_factory=Strike)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _runtime: Runtime | None = None
