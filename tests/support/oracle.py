@@ -44,6 +44,8 @@ HONEST_FAULTS = tuple(name for name in FAULTS if name != "clock-ahead-10m")
 """For a machine whose own clock is wrong: it cannot doubt a ``Date`` that is ahead."""
 LAST_STATEMENT = 70
 """A short job has about as many."""
+LAST_AWAIT = 120
+"""Of a process, from its log-in to its end; its work is one of them."""
 
 
 def edits(kinds: Sequence[str] = (*TRACED, *UNTRACED)) -> st.SearchStrategy[Edit]:
@@ -69,6 +71,7 @@ def turns(
 crashes = st.builds(
     End, st.sampled_from(("before", "while", "after")), st.integers(1, LAST_STATEMENT)
 )
+cancellations = st.builds(End, st.just("await"), st.integers(1, LAST_AWAIT))
 stops = st.builds(End, st.just("stop"), st.integers(1, 8))
 rivals = st.builds(
     End, st.sampled_from(("answer", "commit")), st.integers(1, 8), expire=st.booleans()
@@ -77,7 +80,7 @@ rivals = st.builds(
 
 def ends() -> Draw:
     """How jobs end: half of them by themselves."""
-    return st.just(End()) | crashes | stops | rivals
+    return st.just(End()) | crashes | cancellations | stops | rivals
 
 
 faults = st.just(()) | st.lists(

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from support.interrupt import run_cancelled
+
 from syncer.clock import SystemClock
 from syncer.errors import Stopped
 from syncer.oneshot import Job
@@ -64,8 +66,9 @@ class End:
     """How a job ends: by itself, or struck at the ``number``-th statement or answer."""
 
     kind: str = "itself"
-    """``itself``; a crash ``before``, ``while`` or ``after`` a statement; ``stop`` between pages;
-    another process comes at an ``answer`` or before a ``commit``."""
+    """``itself``; a crash ``before``, ``while`` or ``after`` a statement, or at an ``await`` of the
+    whole process; ``stop`` between pages; another process comes at an ``answer`` or before a
+    ``commit``."""
     number: int = 0
     expire: bool = False
     """Whether the other process finds a lease that has run out."""
@@ -221,6 +224,8 @@ class Process:
         self, job: Job, end: End, rival: Callable[[], Awaitable[None]]
     ) -> Done | BaseException:
         """Do a job; what became of it, or how it was broken off."""
+        if end.kind == "await":
+            return await self._run_cancelled(job, end.number)
         runtime = await self._opened()
         self.strike = Strike(end, stop=lambda: runtime.stop.set(Stopped()), rival=rival)
         async with asyncio.TaskGroup() as group:
@@ -243,10 +248,26 @@ class Process:
         except asyncio.CancelledError as error:
             return error
 
+    async def _run_cancelled(self, job: Job, number: int) -> BaseException:
+        """A process of its own, broken off at one of its waits: also while it opens or closes."""
+        await self.close()
+
+        async def live() -> None:
+            async with self.mirror.process() as runtime:
+                await self.mirror._work(self._overheard(runtime), job)
+
+        _, error = await run_cancelled(live(), number, "after" if number % 2 else "while")
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            raise error
+        return error or asyncio.CancelledError()
+
     async def _opened(self) -> Runtime:
         if self._runtime is None:
             runtime = await self._stack.enter_async_context(self.mirror.process())
-            pool: Any = CountedPool(runtime.pool, lambda: self.strike)
-            source: Any = OverheardSource(runtime.source, lambda: self.strike, self.note)
-            self._runtime = replace(runtime, pool=pool, source=source)
+            self._runtime = self._overheard(runtime)
         return self._runtime
+
+    def _overheard(self, runtime: Runtime) -> Runtime:
+        pool: Any = CountedPool(runtime.pool, lambda: self.strike)
+        source: Any = OverheardSource(runtime.source, lambda: self.strike, self.note)
+        return replace(runtime, pool=pool, source=source)

@@ -33,9 +33,9 @@ from syncer.errors import LeaseHeld
 from syncer.oneshot import Job
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-    from syncer.domain import Page, Question
+    from syncer.domain import Model, Page, Question
 
 WRONG_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
 BY_ITSELF = End()
@@ -183,7 +183,8 @@ class World:
         left = await self.mirror.differences(removed=kept)
         if not with_sweep:
             left = [each for each in left if not self._is_excused(each)]
-        left += checks.wrong_quarantine(self.before, listed, exactly=with_sweep)
+        found = listed if with_sweep else _without(listed, author.untraced)
+        left += checks.wrong_quarantine(self.before, found, exactly=with_sweep)
         if with_sweep:
             left += checks.unburied(self.before.rows, listed)
         _require_none(left)
@@ -259,6 +260,10 @@ async def world(
         found = World(mirror, author)
         stack.push_async_callback(found.close)
         yield found
+
+
+def _without(listed: Mapping[str, Model | Unusable], ids: set[str]) -> dict[str, Model | Unusable]:
+    return {model_id: each for model_id, each in listed.items() if model_id not in ids}
 
 
 def _require_none(broken: Iterable[str]) -> None:
