@@ -77,10 +77,16 @@ async def open_pool(
                 application_name=application_name,
             ),
         )
-        with ExitStack() as unless_proven:
-            unless_proven.callback(pool.terminate)
+        is_open = False
+        try:
             async with pool.acquire():
-                unless_proven.pop_all()
+                is_open = True
+        except BaseException:
+            if is_open:
+                # Cancelled while it was given back; that has to end before the pool can.
+                await pool.close()
+            pool.terminate()
+            raise
         return pool
 
 
@@ -109,7 +115,10 @@ async def open_connection(
                 application_name=application_name,
             ),
         )
-        await _pass_json_through(connection)
+        with ExitStack() as unless_ready:
+            unless_ready.callback(connection.terminate)
+            await _pass_json_through(connection)
+            unless_ready.pop_all()
         return connection
 
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from support.command import until
+from support.interrupt import When, run_cancelled
 
 from syncer.errors import (
     ConfigError,
@@ -212,6 +214,31 @@ async def test_a_session_killed_inside_a_transaction_is_unavailable(
 
         async with pool.acquire() as fresh:
             assert await fresh.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("when", ["while", "after"])
+@pytest.mark.parametrize("opening", [open_connection, open_pool])
+async def test_an_opening_that_is_cancelled_anywhere_leaves_no_session(
+    database_url: str, connection: Any, when: When, opening: Any
+) -> None:
+    limits: dict[str, Any] = {"statement_timeout_s": 5, "idle_in_transaction_timeout_s": 5}
+    size = {"size": 2} if opening is open_pool else {}
+
+    async def no_session() -> bool:
+        return await connection.fetchval(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'cancelled')"
+        )
+
+    async def open_and_end() -> None:
+        opened = await opening(database_url, application_name="cancelled", **limits, **size)
+        opened.terminate()
+
+    got_there, number = True, 0
+    while got_there:
+        number += 1
+        got_there, _ = await run_cancelled(open_and_end(), number, when)
+
+        await until(no_session, f"no session after wait {number}", within_s=5)
 
 
 async def test_using_a_closed_pool_is_unavailable(database_url: str) -> None:
