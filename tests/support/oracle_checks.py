@@ -33,13 +33,22 @@ class Shown:
     model_id: str
     """The source's own."""
     record: Record | None
+    """As the source had it; ``None`` when that had changed before the answer came."""
     sent_order: SentOrder
     at_edit: int
 
     def stands(self, author: Author) -> bool:
         """Whether the source has listed it ever since."""
         away = author.absent_at.get(self.model_id, -1) >= self.at_edit
-        return not away and author.record(self.model_id) is self.record
+        stood = self.record is not None and author.record(self.model_id) is self.record
+        return stood and not away
+
+
+def is_same(entry: Model | Unusable, listed: Model | Unusable | None) -> bool:
+    """Whether an answer says of a record what the source says now."""
+    if isinstance(entry, Model):
+        return isinstance(listed, Model) and listed.content_hash == entry.content_hash
+    return isinstance(listed, Unusable) and listed.raw == entry.raw
 
 
 def was_asked_for(entry: Model | Unusable, question: Question) -> bool:

@@ -224,18 +224,16 @@ class World:
         if lane is Lane.SWEEP:
             is_end = page.next_token is None and question.before_ms is None
             self.by_sweep.append((is_end, frozenset(self.author.listed())))
-        ids = {known_id(each): model_id for model_id, each in self.author.listed().items()}
+        listed = self.author.listed()
+        ids = {known_id(each): model_id for model_id, each in listed.items()}
         kind = checks.KIND_OF_LANE.get(lane)
         for entry in page.entries:
             model_id = ids.get(known_id(entry), known_id(entry))
-            shown = checks.Shown(
-                entry,
-                model_id,
-                self.author.record(model_id),
-                page.sent_order,
-                self.author.edits,
-            )
+            # While the answer travelled the source may have gone on.
+            is_current = checks.is_same(entry, listed.get(model_id))
+            record = self.author.record(model_id) if is_current else None
             if kind is not None and checks.was_asked_for(entry, question):
+                shown = checks.Shown(entry, model_id, record, page.sent_order, self.author.edits)
                 self.by_walk[kind].append(shown)
                 self.by_job.append(shown)
 
