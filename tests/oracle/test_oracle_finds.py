@@ -8,14 +8,13 @@ import re
 
 import pytest
 from hypothesis import settings
-from support.mirror import SWEEPS
 from support.oracle import run_oracle, unshrunk
 from support.oracle_planted import FOUND, FOUND_BY_SWEEPS, Aim
 
 EXAMPLES = 100
 """Each is found in the first dozen; a change of the machine may cost some."""
 
-aims = FOUND + (FOUND_BY_SWEEPS if SWEEPS else ())
+aims = FOUND + FOUND_BY_SWEEPS
 
 
 def verdict_of(url: str, aim: Aim) -> str:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from structlog.testing import capture_logs
 
-from syncer import oneshot
 from syncer.api.decode import decode_model
 from syncer.clock import SystemClock
 from syncer.config import Settings, load_credentials, load_settings
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CATALOG = "public"
-SWEEPS = hasattr(oneshot, "SweepJob")
-"""Whether this build reconciles; what depends on it waits until it does."""
 SLIM: dict[str, Any] = {"exampleAssetIds": [], "capabilities": [], "complianceMetadata": {}}
 """Overrides that make a generated model small: 1,200 of them are then cheap."""
 
@@ -299,8 +296,8 @@ def new_source(time: SourceTime, *, models: int = 0, **options: Any) -> Simulate
 
 
 def sweep_job() -> Job:
-    """One reconciliation and nothing else; only where ``SWEEPS``."""
-    return Job(follow=False, sweep=oneshot.SweepJob())
+    """One reconciliation and nothing else."""
+    return Job(follow=False, sweep=SweepJob())
 
 
 def add_models(source: SimulatedSource, count: int, prefix: str, **overrides: Any) -> list[str]:

@@ -21,7 +21,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from support.mirror import SWEEPS
 from support.oracle_edits import TRACED, UNTRACED, Edit, Turn
 from support.oracle_process import End
 from support.oracle_world import Conditions, World, world
@@ -86,11 +85,7 @@ def ends() -> Draw:
 faults = st.just(()) | st.lists(
     st.tuples(st.sampled_from(FAULTS), st.integers(1, 3)), min_size=1, max_size=2
 )
-job_kinds = st.sampled_from(
-    ("sync", "sync", "sync", "backfill", "sweep", "sweep")
-    if SWEEPS
-    else ("sync",) * 4 + ("backfill",)
-)
+job_kinds = st.sampled_from(("sync", "sync", "sync", "backfill", "sweep", "sweep"))
 conditions = st.builds(
     Conditions,
     page_size=st.sampled_from((1, 2, 2, 3, 7)),

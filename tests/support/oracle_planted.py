@@ -19,7 +19,9 @@ from support.oracle_world import Conditions
 
 from syncer import crawl
 from syncer.crawl import Fetcher
-from syncer.store import catalogs, pages, progress
+from syncer.domain import CycleKind, SentOrder
+from syncer.reconcile import Reconciliation
+from syncer.store import catalogs, effects, pages, progress, sweeps
 from syncer.store.pages import CommitResult, PageStore
 from syncer.store.pool import translate
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from syncer.store.progress import Effect
+    from syncer.store.effects import Effect
     from syncer.store.rows import Batch
 
     Bug = Callable[[pytest.MonkeyPatch], None]
@@ -43,13 +45,13 @@ def no_fence(patch: pytest.MonkeyPatch) -> None:
     async def pass_always(*_: object) -> None:
         return
 
-    for module in (pages, catalogs):
+    for module in (pages, catalogs, sweeps):
         patch.setattr(module, "fence", pass_always)
 
 
 def settled_at_the_end(patch: pytest.MonkeyPatch) -> None:
     """The settle rule takes the source's time of the last page, not of the first."""
-    fetch, finish = Fetcher.fetch, progress._finish_catalog
+    fetch, finish = Fetcher.fetch, progress.finish_catalog
     last_ms = [0]
 
     async def remember(self: Fetcher, *arguments: Any) -> crawl.Fetched:
@@ -62,7 +64,8 @@ def settled_at_the_end(patch: pytest.MonkeyPatch) -> None:
         await finish(connection, queries, late, **keywords)
 
     patch.setattr(Fetcher, "fetch", remember)
-    patch.setattr(progress, "_finish_catalog", finish_late)
+    for module in (progress, effects):
+        patch.setattr(module, "finish_catalog", finish_late)
 
 
 def checkpoint_first(patch: pytest.MonkeyPatch) -> None:
@@ -74,12 +77,14 @@ def checkpoint_first(patch: pytest.MonkeyPatch) -> None:
                 async with connection.transaction():
                     try:
                         await effect.begin(connection, self.queries)
-                    except progress.AlreadyCommitted:
+                    except effects.AlreadyCommitted:
                         return CommitResult()
                 async with connection.transaction():
-                    merged = await self._merge(connection, batch)
+                    merged = await self._merge(connection, batch, effect.sweep)
                     await self._quarantine(connection, batch)
-                    ended = await effect.finish(connection, self.queries, wrote=merged.wrote)
+                    ended = await effect.finish(
+                        connection, self.queries, effects.Merged(merged.wrote)
+                    )
             return replace(merged, cycle_finished=ended)
 
     patch.setattr(PageStore, "_try_commit", two_transactions)
@@ -178,28 +183,28 @@ FOUND = (
 )
 """In any build."""
 
-CONFIRM_ABSENT = "syncer.sweep.confirm_absent"
-"""The coroutine function that asks the second question: candidates in, absent ones out."""
-READ_SEEN = "syncer.store.sweeps.read_seen"
-"""The coroutine function that reads an unfinished sweep's seen-set."""
-
 
 def no_second_question(patch: pytest.MonkeyPatch) -> None:
     """What a sweep has not seen is taken for absent."""
 
-    async def believe(candidates: Any, *_: object, **__: object) -> Any:
-        return candidates
+    async def believe(_: Reconciliation) -> SentOrder:
+        return SentOrder(2**62)
 
-    patch.setattr(CONFIRM_ABSENT, believe)
+    patch.setattr(Reconciliation, "_confirm", believe)
 
 
 def forgetful_sweep(patch: pytest.MonkeyPatch) -> None:
     """A sweep is resumed without what it has seen, and nobody asks again."""
+    read = PageStore.read_open_cycle
 
-    async def nothing(*_: object, **__: object) -> Any:
-        return frozenset()
+    async def forget(self: PageStore, catalog: str, kind: CycleKind) -> Any:
+        found = await read(self, catalog, kind)
+        if found is not None:
+            async with self.pool.acquire() as connection:
+                await connection.execute("DELETE FROM syncer.seen")
+        return found
 
-    patch.setattr(READ_SEEN, nothing)
+    patch.setattr(PageStore, "read_open_cycle", forget)
     no_second_question(patch)
 
 
@@ -207,4 +212,4 @@ FOUND_BY_SWEEPS = (
     Aim(no_second_question, removal, "removed although|nobody asked"),
     Aim(forgetful_sweep, removal_and_deaths, "removed although|nobody asked"),
 )
-"""Where there is a sweep."""
+"""By what sweeps remove."""
