@@ -53,6 +53,10 @@ END;
 COMMENT ON FUNCTION syncer.unseen_models(bigint) IS
     'Models that are live in the mirror, were there before the sweep began, and that it has not seen: candidates for removal.';
 
+ALTER TABLE syncer.quarantine ADD COLUMN sent_order bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN syncer.quarantine.sent_order IS
+    'Position of the request that showed it so: the answer to an earlier one does not clear it.';
+
 ALTER TABLE syncer.catalog
     ADD COLUMN swept_at timestamptz,
     ADD COLUMN fed_at timestamptz;

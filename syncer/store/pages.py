@@ -313,10 +313,13 @@ class PageStore:
                 entry.reason,
                 entry.raw,
                 digest,
+                batch.sent_order,
             )
             changed += key is not None
         if batch.models:
-            await connection.execute(self.queries["clear_quarantine"], batch.catalog, batch.ids)
+            await connection.execute(
+                self.queries["clear_quarantine"], batch.catalog, batch.ids, batch.sent_order
+            )
         return changed
 
     async def _set_aside_unstorable(self, batch: Batch) -> Batch:

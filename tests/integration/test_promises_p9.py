@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import orders
+from support.hand_made import AT_MS, make_batch, make_model
 from support.mirror import START, SourceTime, add_models, mirroring, new_source, spread
 
-from syncer.domain import format_millis
+from syncer.domain import Millis, Unusable, format_millis
 from syncer.errors import ExitCode
+from syncer.store.effects import NoEffect
 
 if TYPE_CHECKING:
     from support.mirror import Mirror
@@ -134,6 +137,22 @@ async def test_a_model_leaves_the_quarantine_when_it_becomes_readable(
         assert {} == await quarantined(mirror)
         assert ExitCode.OK == done.exit_code
         assert [] == await mirror.differences()
+
+
+async def test_an_older_answer_does_not_empty_the_quarantine(migrated_database_url: str) -> None:
+    """P9, P8: a page that was overtaken on its way says nothing of what came after it."""
+    old = make_model("m", updated_ms=AT_MS, name="old")
+    broken = Unusable("m", "name holds NUL", b'{"id":"m"}', updated_ms=Millis(AT_MS + 5))
+    async with mirroring(migrated_database_url) as mirror, mirror.context() as context:
+        commit = context.pages.commit_page
+        await commit(make_batch(old, sent=1), NoEffect())
+        await commit(replace(make_batch(sent=3), unusable=(broken,)), NoEffect())
+        await commit(make_batch(old, sent=2), NoEffect())
+        kept = await mirror.value("SELECT count(*) FROM syncer.quarantine")
+        await commit(make_batch(old, sent=4), NoEffect())
+
+        assert 1 == kept
+        assert 0 == await mirror.value("SELECT count(*) FROM syncer.quarantine")
 
 
 async def test_a_stored_model_whose_new_version_is_broken_keeps_its_last_good_one(
