@@ -39,7 +39,6 @@ from syncer.sourcetime import backlog_ceiling, date_of, source_now
 from syncer.store.catalogs import CatalogState
 from syncer.store.effects import FinishPoll
 from syncer.store.rows import batch_from_page
-from syncer.store.sweeps import ListingComparison
 
 BEYOND_FEED = "the feed of deleted models was not read for longer than it reaches back"
 REMOVALS = "removals"
@@ -229,7 +228,11 @@ class Engine:
             if shown is not None and shown.is_equal:
                 await self._commit_poll(plan, fetched, state, started_at, tally, has_feed=has_feed)
                 return {}
-            if shown is not None and self._waits_for_operator(state, shown):
+            if (
+                shown is not None
+                and shown.is_waiting(state.removals_waiting)
+                and self._was_swept(state)
+            ):
                 known = replace(plan, kind=CycleKind.DELTA)
                 await self._commit_poll(known, fetched, state, started_at, tally, has_feed=has_feed)
                 return {}
@@ -242,15 +245,9 @@ class Engine:
         self.context.voice.cycle_started(walk, reason=reason)
         return await self._run(walk, fetched, state, tally)
 
-    def _waits_for_operator(self, state: CatalogState, shown: ListingComparison) -> bool:
-        """Whether a sweep would find no more than the removals that wait already."""
+    def _was_swept(self, state: CatalogState) -> bool:
         since_s = state.since_sweep_s
-        return (
-            0 < shown.unlisted == state.removals_waiting
-            and not shown.has_others
-            and since_s is not None
-            and since_s < self.context.settings.sweep_interval_s
-        )
+        return since_s is not None and since_s < self.context.settings.sweep_interval_s
 
     async def _plan_delta(self, state: CatalogState) -> Plan:
         if self.context.has_delta:

@@ -15,10 +15,13 @@ from typing import Any
 
 from syncer import __version__
 from syncer.config import CatalogSettings, Settings
-from syncer.domain import format_millis, to_millis
+from syncer.domain import Privacy, format_millis, to_millis
 from syncer.store.status import CatalogRow, PartitionRow
 
 Document = dict[str, Any]
+
+SWEEPS_UNTIL_STALE = 2
+"""One may take long, or have to be resumed."""
 
 
 def build_status(
@@ -34,7 +37,9 @@ def build_status(
     configured = {catalog.name: catalog for catalog in settings.catalogs}
     reasons = [*problems]
     for name, catalog in configured.items():
-        reasons.extend(_unready(catalog, by_name.get(name), settings.limits.stall_after_s))
+        row = by_name.get(name)
+        limit_s = freshness_limit(catalog, row, page_size=settings.source.page_size)
+        reasons.extend(_unready(catalog, row, settings.limits.stall_after_s, limit_s))
     names = [*configured, *(row.catalog for row in rows if row.catalog not in configured)]
     return {
         "version": __version__,
@@ -47,7 +52,24 @@ def build_status(
     }
 
 
-def _unready(catalog: CatalogSettings, row: CatalogRow | None, stall_after_s: float) -> list[str]:
+def freshness_limit(
+    catalog: CatalogSettings, row: CatalogRow | None, *, page_size: int
+) -> float:
+    """Seconds after which a catalog is stale.
+
+    A private listing of several pages is as fresh as its last sweep: polls do not refresh it, so
+    their interval alone would call it stale between any two sweeps.
+    """
+    limit_s = catalog.effective_freshness_limit_s
+    is_swept_by_polls = row is None or row.live_models < page_size
+    if catalog.privacy is Privacy.PUBLIC or catalog.freshness_limit_s or is_swept_by_polls:
+        return limit_s
+    return max(limit_s, SWEEPS_UNTIL_STALE * catalog.sweep_interval_s)
+
+
+def _unready(
+    catalog: CatalogSettings, row: CatalogRow | None, stall_after_s: float, limit_s: float
+) -> list[str]:
     if row is None:
         return [f"catalog {catalog.name}: nothing is mirrored yet"]
     if row.phase == "blocked":
@@ -56,7 +78,6 @@ def _unready(catalog: CatalogSettings, row: CatalogRow | None, stall_after_s: fl
         if row.moved_s is not None and row.moved_s <= stall_after_s:
             return []
         return [f"catalog {catalog.name}: the first backfill is not complete and does not move"]
-    limit_s = catalog.effective_freshness_limit_s
     if row.freshness_s is None or row.freshness_s > limit_s:
         shown = "unknown" if row.freshness_s is None else f"{row.freshness_s:.0f} s"
         return [f"catalog {catalog.name}: freshness is {shown}, the limit is {limit_s:.0f} s"]

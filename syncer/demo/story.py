@@ -254,7 +254,7 @@ class Story:
 
     def _pick(self) -> list[str]:
         """Three models from all over the catalog."""
-        ids = sorted(self.place.source.live_models())
+        ids = sorted(self.place.source.live_models().keys() - {BROKEN_ID})
         return [ids[len(ids) * quarter // 4] for quarter in (1, 2, 3)]
 
     @property

@@ -72,7 +72,7 @@ def seen_on(walk: Walk, page: Page) -> Seen:
     after_ms = walk.crossing.after_ms if walk.crossing else walk.after_ms
     # A record at the page's end may have been created later than all that is readable on it.
     is_bounded = key_time(page.entries[-1], walk.key) is not None
-    return Seen(ids, Blind(after_ms, Millis(times[-1] + 1) if is_bounded else walk.before_ms))
+    return Seen(ids, Blind(after_ms, Millis(max(times) + 1) if is_bounded else walk.before_ms))
 
 
 def confirming_walks(instants: Iterable[Millis], *, whole_requests: int) -> tuple[Walk, ...]:

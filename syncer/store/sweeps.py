@@ -50,6 +50,10 @@ class ListingComparison:
         """Whether there is nothing but what it brings."""
         return not self.unlisted and not self.has_others
 
+    def is_waiting(self, removals: int) -> bool:
+        """Whether a sweep would find no more than these removals, which wait already."""
+        return not self.has_others and 0 < self.unlisted == removals
+
 
 @dataclass(frozen=True, slots=True)
 class SweepEnd:

@@ -69,7 +69,7 @@ async def test_a_connection_lost_while_the_quarantine_is_counted_is_an_outage_no
         mirroring(migrated_database_url) as mirror,
         cutter_before(migrated_database_url) as cutter,
     ):
-        cutter.arm(1, begin="execute /* syncer count_quarantine")
+        cutter.arm(1, begin="execute /* syncer count_open")
         done = await mirror.sync(database__url=through(cutter, migrated_database_url))
 
     assert ExitCode.UNAVAILABLE == done.exit_code

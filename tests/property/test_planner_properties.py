@@ -37,6 +37,7 @@ from syncer.domain import (
     SortKey,
     Walk,
     key_time,
+    known_id,
 )
 from syncer.errors import WalkBroken
 from syncer.planner import frontier, walk
@@ -399,7 +400,9 @@ def test_an_answer_moves_a_walk_forwards_over_what_it_showed_or_breaks_it(
 ) -> None:
     before, reading, page = answer
     asked = next_question(before, reading, page_size=9)
-    times = [at for each in page.entries if (at := key_time(each, before.key)) is not None]
+    # A row that is listed twice is one row, where it stands first.
+    rows = dict.fromkeys((known_id(each), key_time(each, before.key)) for each in page.entries)
+    times = [at for _, at in rows if at is not None]
     try:
         step = advance(before, reading, page)
     except WalkBroken:

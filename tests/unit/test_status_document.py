@@ -339,3 +339,19 @@ def test_a_retired_catalog_never_speaks_against_being_ready() -> None:
     gone = replace(ROW, catalog="gone", phase="retired", freshness_s=None)
 
     assert document(ROW, gone)["ready"]
+
+
+@pytest.mark.parametrize(
+    ("live_models", "own_limit_s", "ready"),
+    [(499, 0.0, False), (500, 0.0, True), (500, 300.0, False)],
+    ids=["swept by each poll", "swept by schedule", "as the operator says"],
+)
+def test_a_private_listing_of_several_pages_is_as_fresh_as_its_sweeps(
+    live_models: int, own_limit_s: float, ready: bool
+) -> None:
+    """Between two sweeps nothing refreshes it, and that is how it is meant to be."""
+    mine = CatalogSettings(privacy=Privacy.PRIVATE, freshness_limit_s=own_limit_s)
+    row = replace(ROW, privacy="private", live_models=live_models, freshness_s=4000.0)
+    found = document(row, settings=Settings(catalogs=(mine,)))
+
+    assert found["ready"] == ready

@@ -126,7 +126,9 @@ def test_event_names_are_their_constants_in_lower_case_verb_last() -> None:
         assert event.value == event.name.lower()
         noun, _, verb = event.value.rpartition("_")
         assert noun
-        assert verb.endswith(("ed", "lost", "chosen", "rewound", "taken", "unavailable"))
+        assert verb.endswith(
+            ("ed", "lost", "forgotten", "chosen", "rewound", "taken", "unavailable")
+        )
 
 
 @pytest.mark.parametrize(
