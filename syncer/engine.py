@@ -148,23 +148,21 @@ class Engine:
 
     async def why_sweep(self, state: CatalogState) -> str | None:
         """Why a sweep is due now; ``None`` when it is not."""
-        context = self.context
-        since_s, interval_s = state.since_sweep_s, context.settings.sweep_interval_s
+        since_s, interval_s = state.since_sweep_s, self.context.settings.sweep_interval_s
         if since_s is None or since_s == float("inf"):
             return "what is mirrored was never compared as a whole under this scope"
         if since_s >= interval_s:
             return f"the last sweep ended {since_s:.0f} s ago, sweep_interval_s is {interval_s:g}"
         if self.is_beyond_feed(state):
             return BEYOND_FEED
-        if await context.pages.read_open_cycle(context.name, CycleKind.SWEEP) is not None:
+        if await self._open(CycleKind.SWEEP) is not None:
             return "an earlier sweep is not finished"
         return None
 
     def is_beyond_feed(self, state: CatalogState) -> bool:
         """Whether deletions may have left the feed unread: then the sweep goes first."""
-        if self.context.has_delta or state.since_feed_s is None:
-            return False
-        return min(state.since_feed_s, state.since_sweep_s or state.since_feed_s) > REACH_S
+        feed_s = None if self.context.has_delta else state.since_feed_s
+        return feed_s is not None and min(feed_s, state.since_sweep_s or feed_s) > REACH_S
 
     async def plan(self) -> Plan:
         """The backfill that would run now, were none under way."""
@@ -182,11 +180,13 @@ class Engine:
 
     async def _fits_one_page(self) -> bool:
         """Whether one question shows the whole listing, by what the mirror holds."""
-        context = self.context
-        if await context.pages.read_open_cycle(context.name, CycleKind.DELTA) is not None:
+        if await self._open(CycleKind.DELTA) is not None:
             return False
-        limit = context.page_size
-        return await context.catalogs.count_live(context.name, limit=limit) < limit
+        limit = self.context.page_size
+        return await self.context.catalogs.count_live(self.context.name, limit=limit) < limit
+
+    async def _open(self, kind: CycleKind) -> tuple[Cycle, tuple[Checkpoint, ...]] | None:
+        return await self.context.pages.read_open_cycle(self.context.name, kind)
 
     async def _walk(
         self, plan: Plan, state: CatalogState, tally: Tally, *, allowed: int | None = None
@@ -270,8 +270,7 @@ class Engine:
         self, plan: Plan, tally: Tally, *, allowed: int | None = None
     ) -> Failures | None:
         context = self.context
-        open_cycle = await context.pages.read_open_cycle(context.name, plan.kind)
-        if open_cycle is None:
+        if (open_cycle := await self._open(plan.kind)) is None:
             return None
         cycle, checkpoints = open_cycle
         if plan.kind is CycleKind.SWEEP and cycle.age_s > context.settings.sweep_interval_s:
@@ -396,7 +395,5 @@ class Engine:
 
 
 def _ceiling(plan: Plan) -> Millis | None:
-    if plan.kind is not CycleKind.DELTA:
-        return None
-    before_ms = plan.partitions[0].walk.before_ms
+    before_ms = plan.partitions[0].walk.before_ms if plan.kind is CycleKind.DELTA else None
     return None if before_ms is None else Millis(before_ms - 1)

@@ -52,9 +52,7 @@ def build_status(
     }
 
 
-def freshness_limit(
-    catalog: CatalogSettings, row: CatalogRow | None, *, page_size: int
-) -> float:
+def freshness_limit(catalog: CatalogSettings, row: CatalogRow | None, *, page_size: int) -> float:
     """Seconds after which a catalog is stale.
 
     A private listing of several pages is as fresh as its last sweep: polls do not refresh it, so

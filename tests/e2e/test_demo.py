@@ -247,7 +247,7 @@ async def test_a_kept_database_in_use_is_neither_stopped_nor_replaced(machine: P
 
 async def test_a_mirror_that_differs_at_the_end_is_exit_code_1(machine: Place) -> None:
     """One row is falsified behind the demo's back, when the broken model is set aside."""
-    async with machine.start("demo", "--models", 5000) as running:
+    async with machine.start("demo", "--models", 1500) as running:
         connection = await connect(machine)
         await connection.execute(
             """

@@ -8,12 +8,15 @@ import re
 
 import pytest
 from hypothesis import settings
+from support import planted
 from support.oracle import run_oracle, unshrunk
 from support.oracle_planted import FOUND, FOUND_BY_SWEEPS, Aim
 
 EXAMPLES = 100
 """Each is found in the first dozen; a change of the machine may cost some."""
 
+SLOW = pytest.mark.long
+SLOWLY = (planted.arrival_order,)
 aims = FOUND + FOUND_BY_SWEEPS
 
 
@@ -27,7 +30,12 @@ def verdict_of(url: str, aim: Aim) -> str:
     return said
 
 
-@pytest.mark.parametrize("aim", aims, ids=lambda aim: aim.bug.__name__)
+@pytest.mark.parametrize(
+    "aim",
+    # A matter of timing, which may take a hundred examples.
+    [pytest.param(aim, marks=SLOW if aim.bug in SLOWLY else ()) for aim in aims],
+    ids=lambda aim: aim.bug.__name__,
+)
 def test_the_oracle_finds_a_planted_bug(
     migrated_database_url: str, monkeypatch: pytest.MonkeyPatch, aim: Aim
 ) -> None:

@@ -51,7 +51,7 @@ quick = settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-thorough = settings(quick, max_examples=800)
+thorough = settings(quick, max_examples=500)
 long = settings(quick, derandomize=False, max_examples=10_000)
 hunt = settings(quick, max_examples=8_000, database=None, phases=[Phase.generate])
 """Whether there is a case is all that is asked; it need not be small."""

@@ -139,7 +139,7 @@ class CatalogMachine(RuleBasedStateMachine):
 quick = settings(
     deadline=None,
     derandomize=True,
-    max_examples=500,
+    max_examples=300,
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )

@@ -195,7 +195,7 @@ quick = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=40,
+    max_examples=30,
     suppress_health_check=list(HealthCheck),
 )
 unshrunk = settings(quick, phases=[Phase.generate], report_multiple_bugs=False)
