@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from syncer.domain import Cycle, CycleKind, Millis, Proven
@@ -129,3 +131,31 @@ def test_what_a_complete_cycle_proves(
     )
 
     assert told == Proven(Millis(watermark), None if head is None else Millis(head))
+
+
+def test_new_models_of_a_private_listing_prove_nothing_of_the_others() -> None:
+    """P8: they move neither the watermark nor the freshness."""
+    told = prove(
+        Millis(10),
+        Millis(40),
+        cycle(CycleKind.DELTA, now=900),
+        overlap_ms=OVERLAP_MS,
+        latest_ms=2000,
+        has_delta=False,
+    )
+
+    assert told == Proven(Millis(10), Millis(40), is_fresh=False)
+
+
+@pytest.mark.parametrize(("strategy", "watermark"), [("time", 600), ("probe", 850)])
+def test_a_sweep_in_one_answer_is_the_listing_of_one_moment(strategy: str, watermark: int) -> None:
+    """One that took several may have passed a row before it changed."""
+    told = prove(
+        Millis(10),
+        Millis(850),
+        replace(cycle(CycleKind.SWEEP, now=900), strategy=strategy),
+        overlap_ms=OVERLAP_MS,
+        latest_ms=2000,
+    )
+
+    assert told == Proven(Millis(watermark), Millis(850))

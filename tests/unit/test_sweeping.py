@@ -8,7 +8,13 @@ import pytest
 from support.builders import page
 
 from syncer.domain import Blind, Crossing, Millis, SortKey, Unusable, Walk
-from syncer.planner.sweeping import confirming_walks, plan_sweep, seen_on, walk_requests
+from syncer.planner.sweeping import (
+    confirming_walks,
+    plan_sweep,
+    plan_sweep_poll,
+    seen_on,
+    walk_requests,
+)
 
 WALK = Walk(SortKey.CREATED, Millis(10), Millis(100))
 
@@ -73,3 +79,9 @@ def test_a_walk_costs_a_request_for_each_page_less_the_row_that_repeats(
 ) -> None:
     assert walk_requests(models, page_size) == requests
     assert plan_sweep("why", models=models, page_size=page_size).estimated_requests == requests
+
+
+def test_a_listing_that_fits_one_page_is_swept_by_one_question() -> None:
+    plan = plan_sweep_poll()
+
+    assert (plan.estimated_requests, plan.partitions[0].walk) == (1, Walk(SortKey.CREATED))
