@@ -6,13 +6,13 @@ Kind: conductor.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from syncer.cli.frame import Invocation, fail, pick_catalogs, print_json, run_async
+from syncer.cli.opened import opened
 from syncer.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -167,27 +167,11 @@ def _row_document(row: QuarantineRow) -> dict[str, Any]:
 
 
 async def _retry(invocation: Invocation, names: tuple[str, ...], ids: tuple[str, ...]) -> ExitCode:
-    from syncer.clock import SystemClock  # noqa: PLC0415
-    from syncer.crawl import StopSignal  # noqa: PLC0415
     from syncer.outcome import exit_code_of  # noqa: PLC0415
-    from syncer.progress import NoProgress  # noqa: PLC0415
     from syncer.retry_models import retry_quarantine  # noqa: PLC0415
-    from syncer.runtime import open_runtime  # noqa: PLC0415
-    from syncer.shutdown import stop_on_signals  # noqa: PLC0415
 
-    settings, credentials = invocation.configuration()
-    catalogs = pick_catalogs(settings, names)
-    clock, stop = SystemClock(), StopSignal()
-    with stop_on_signals(stop):
-        async with open_runtime(
-            settings,
-            credentials,
-            clock=clock,
-            rng=random.SystemRandom(),
-            progress=NoProgress(),
-            stop=stop,
-        ) as runtime:
-            result = await retry_quarantine(runtime, catalogs, ids)
+    async with opened(invocation, names) as (runtime, catalogs):
+        result = await retry_quarantine(runtime, catalogs, ids)
     click.echo(f"{result.asked} asked again, {result.cleared} readable now, {result.left} left")
     for key in result.unplaced:
         click.echo(

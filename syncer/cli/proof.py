@@ -6,28 +6,17 @@ Kind: conductor.
 
 from __future__ import annotations
 
-import random
-import sys
-from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.frame import (
-    Invocation,
-    pick_catalogs,
-    print_json,
-    run_async,
-    show_error,
-    show_open,
-)
+from syncer.cli.frame import Invocation, print_json, run_async, show_error, show_open
+from syncer.cli.opened import opened
 from syncer.cli.work import run_job_command
 from syncer.errors import ExitCode
 
 if TYPE_CHECKING:
-    from syncer.config import CatalogSettings
     from syncer.proof import Verified
-    from syncer.runtime import Runtime
 
 SHOWN_EXAMPLES = 5
 """Ids of each kind of difference that are printed; ``--json`` has them all."""
@@ -97,11 +86,12 @@ async def _verify(
 ) -> ExitCode:
     from syncer.outcome import exit_code_of  # noqa: PLC0415
     from syncer.proof import verify_catalogs  # noqa: PLC0415
+    from syncer.store.catalogs import CatalogStore  # noqa: PLC0415
 
-    async def work(runtime: Runtime, catalogs: Sequence[CatalogSettings]) -> tuple[Verified, ...]:
-        return await verify_catalogs(runtime, catalogs, repair=repair)
-
-    results, aside = await _with_runtime(invocation, names, work, as_json=as_json)
+    async with opened(invocation, names, as_json=as_json) as (runtime, catalogs):
+        results = await verify_catalogs(runtime, catalogs, repair=repair)
+        store = CatalogStore(runtime.pool, runtime.queries)
+        aside, _ = await store.count_open([catalog.name for catalog in catalogs])
     if as_json:
         print_json({"catalogs": [_document(result) for result in results]})
     else:
@@ -118,12 +108,8 @@ async def _preview(
     from syncer.outcome import exit_code_of  # noqa: PLC0415
     from syncer.proof import preview_sweeps  # noqa: PLC0415
 
-    async def work(
-        runtime: Runtime, catalogs: Sequence[CatalogSettings]
-    ) -> tuple[tuple[Verified, str | None], ...]:
-        return await preview_sweeps(runtime, catalogs, allowed=allowed)
-
-    previews, _ = await _with_runtime(invocation, names, work, as_json=as_json)
+    async with opened(invocation, names, as_json=as_json) as (runtime, catalogs):
+        previews = await preview_sweeps(runtime, catalogs, allowed=allowed)
     if as_json:
         documents = [_document(each) | {"held_back": why} for each, why in previews]
         print_json({"catalogs": documents})
@@ -136,43 +122,6 @@ async def _preview(
         elif held_back is not None:
             codes.add(ExitCode.NOT_ALL_WELL)
     return exit_code_of(codes)
-
-
-async def _with_runtime(
-    invocation: Invocation,
-    names: tuple[str, ...],
-    work: Callable[[Runtime, Sequence[CatalogSettings]], Awaitable[Any]],
-    *,
-    as_json: bool,
-) -> tuple[Any, int]:
-    """What the work returns, and the open quarantine of its catalogs."""
-    from syncer.clock import SystemClock  # noqa: PLC0415
-    from syncer.crawl import StopSignal  # noqa: PLC0415
-    from syncer.progress import build_progress  # noqa: PLC0415
-    from syncer.runtime import open_runtime  # noqa: PLC0415
-    from syncer.shutdown import stop_on_signals  # noqa: PLC0415
-    from syncer.store.catalogs import CatalogStore  # noqa: PLC0415
-    from syncer.telemetry import logger  # noqa: PLC0415
-
-    settings, credentials = invocation.configuration()
-    catalogs = pick_catalogs(settings, names)
-    clock, stop = SystemClock(), StopSignal()
-    with (
-        stop_on_signals(stop),
-        build_progress(sys.stderr, json_output=as_json, log=logger(), clock=clock) as progress,
-    ):
-        async with open_runtime(
-            settings,
-            credentials,
-            clock=clock,
-            rng=random.SystemRandom(),
-            progress=progress,
-            stop=stop,
-        ) as runtime:
-            found = await work(runtime, catalogs)
-            store = CatalogStore(runtime.pool, runtime.queries)
-            quarantined, _ = await store.count_open([each.name for each in catalogs])
-            return found, quarantined
 
 
 def _document(result: Verified) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from syncer.cli.frame import (
     show_error,
     show_open,
 )
+from syncer.cli.opened import opened
 from syncer.errors import ExitCode, Stopped
 
 if TYPE_CHECKING:
@@ -131,31 +132,11 @@ async def run_job_command(
     invocation: Invocation, names: tuple[str, ...], job: Job, *, as_json: bool
 ) -> ExitCode:
     """Run a job on some catalogs (none named means all), print what became of it."""
-    from syncer.clock import SystemClock  # noqa: PLC0415
-    from syncer.crawl import StopSignal  # noqa: PLC0415
     from syncer.oneshot import run_job  # noqa: PLC0415
-    from syncer.progress import build_progress  # noqa: PLC0415
-    from syncer.runtime import open_runtime  # noqa: PLC0415
-    from syncer.shutdown import stop_on_signals  # noqa: PLC0415
-    from syncer.telemetry import logger  # noqa: PLC0415
 
-    settings, credentials = invocation.configuration()
-    catalogs = pick_catalogs(settings, names)
-    clock, stop = SystemClock(), StopSignal()
-    with (
-        stop_on_signals(stop),
-        build_progress(sys.stderr, json_output=as_json, log=logger(), clock=clock) as progress,
-    ):
-        async with open_runtime(
-            settings,
-            credentials,
-            clock=clock,
-            rng=random.SystemRandom(),
-            progress=progress,
-            stop=stop,
-        ) as runtime:
-            result = await run_job(runtime, catalogs, job)
-    code = result.exit_code(stop.reason)
+    async with opened(invocation, names, as_json=as_json) as (runtime, catalogs):
+        result = await run_job(runtime, catalogs, job)
+    code = result.exit_code(runtime.stop.reason)
     if as_json:
         print_json(_job_document(result, code))
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from support.interrupt import When, run_cancelled
@@ -18,46 +17,20 @@ from support.mirror import (
     new_source,
     spread,
 )
+from support.sweeps import (
+    LONG_AGO,
+    MODELS,
+    private_source,
+    source_of,
+    sweeping,
+    tombstones,
+)
 
 from syncer.config import load_credentials
 from syncer.engine import Engine
 from syncer.errors import ExitCode, Stopped
 from syncer.jobs import Job, SweepJob, carry_out
 from syncer.proof import Verified, verify_catalogs
-from syncer.simulator import SimulatedSource
-
-LONG_AGO = START - timedelta(days=100)
-PAGE_SIZE = 10
-MODELS = 40
-
-
-def source_of(time: SourceTime, models: int = MODELS, **options: Any) -> SimulatedSource:
-    """A listing of several pages."""
-    source = new_source(time, **options)
-    add_models(source, models, "m", createdAt=spread(LONG_AGO, step_ms=60_000), updatedAt=LONG_AGO)
-    return source
-
-
-def private_source(time: SourceTime, models: int) -> SimulatedSource:
-    """A private listing of one owner."""
-    source = new_source(time)
-    created = spread(LONG_AGO, step_ms=60_000)
-    add_models(source, models, "p", createdAt=created, updatedAt=LONG_AGO, privacy="private")
-    return source
-
-
-def sweeping(url: str, source: SimulatedSource, time: SourceTime, **keys: object) -> Any:
-    """A mirror whose listing takes several pages."""
-    chosen: dict[str, object] = {"source__page_size": PAGE_SIZE, "source__max_concurrency": 1}
-    return mirroring(url, source, time=time, **chosen | keys)
-
-
-async def tombstones(mirror: Mirror) -> list[tuple[str, str]]:
-    """Removed models with their reasons."""
-    rows = await mirror.observer.fetch(
-        "SELECT id, removed_reason FROM scenario.models WHERE removed_at IS NOT NULL ORDER BY id"
-    )
-    return [tuple(row) for row in rows]
 
 
 async def verified(mirror: Mirror, *, repair: bool = False, **keys: object) -> Verified:

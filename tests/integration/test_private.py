@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.mirror import (
-    START,
     Mirror,
     SourceTime,
     add_models,
     mirroring,
-    new_source,
-    spread,
 )
+from support.sweeps import PAGE_SIZE, private_source, tombstones
 
 from syncer.domain import CycleKind
 from syncer.errors import CatalogPinned, ExitCode
@@ -26,20 +23,7 @@ if TYPE_CHECKING:
 
     from syncer.simulator import SimulatedSource
 
-LONG_AGO = START - timedelta(days=100)
-PAGE_SIZE = 10
 CREDENTIALS = {"SCENARIO_SDK_API_KEY": "key", "SCENARIO_SDK_API_SECRET": "secret"}
-TOMBSTONES = """
-    SELECT id, removed_reason FROM scenario.models WHERE removed_at IS NOT NULL ORDER BY id
-"""
-
-
-def source_of(time: SourceTime, models: int = 40) -> SimulatedSource:
-    """A project's models, several pages of them."""
-    source = new_source(time)
-    created = spread(LONG_AGO, step_ms=60_000)
-    add_models(source, models, "p", createdAt=created, updatedAt=LONG_AGO, privacy="private")
-    return source
 
 
 @asynccontextmanager
@@ -70,17 +54,12 @@ def hand_over(source: SimulatedSource, owner: str) -> None:
         )
 
 
-async def tombstones(mirror: Mirror) -> list[tuple[str, str]]:
-    """Removed models with their reasons."""
-    return [tuple(row) for row in await mirror.observer.fetch(TOMBSTONES)]
-
-
 async def test_new_and_deleted_models_are_found_by_a_poll_of_two_requests(
     migrated_database_url: str,
 ) -> None:
     """P5: idle, it asks for new models and for the deleted feed, and writes no model row."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         time.advance(400)
@@ -106,7 +85,7 @@ async def test_a_change_in_place_is_found_by_the_sweep_and_its_age_is_the_freshn
 ) -> None:
     """P1, P8: polls of new models do not make the mirror fresh."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         complete_at = "SELECT last_complete_at FROM syncer.catalog"
@@ -131,7 +110,7 @@ async def test_a_restored_model_comes_back_without_its_old_tags(
 ) -> None:
     """UPSTREAM §7: same id, same row, other tags and collections."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     source.update_model("p00003", tags=["mine"], collectionIds=["c1"])
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
@@ -156,7 +135,7 @@ async def test_a_feed_row_removes_nothing_that_is_listed_again(
 ) -> None:
     """P2: restored between the feed's answer and the second question."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         source.remove_model("p00003")
@@ -180,7 +159,7 @@ async def test_a_feed_row_removes_nothing_that_is_listed_again(
 async def test_the_feed_inserts_nothing(migrated_database_url: str) -> None:
     """P2: a model that was never mirrored stays unknown."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     add_models(source, 1, "gone", privacy="private")
     source.remove_model("gone00000")
     async with private(migrated_database_url, source, time) as mirror:
@@ -196,7 +175,7 @@ async def test_where_a_plan_refuses_the_feed_absence_decides(
 ) -> None:
     """DESIGN §2: said once, no failure, and tried again with the next sweep."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         source.add_fault(fault, when=lambda params: params.get("status") == "deleted")
@@ -217,7 +196,7 @@ async def test_who_was_offline_longer_than_the_feed_reaches_sweeps_first(
 ) -> None:
     """The feed forgets after 30 days, and says nothing about what it forgot."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time, sweep_interval_s=10_000_000) as mirror:
         await mirror.sync()
         await mirror.sync()
@@ -237,7 +216,7 @@ async def test_who_was_offline_longer_than_the_feed_reaches_sweeps_first(
 async def test_a_status_that_no_filter_names_is_mirrored(migrated_database_url: str) -> None:
     """UPSTREAM §2.2: copying and training-canceled are in no filter's list."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     source.update_model("p00001", status="copying")
     source.update_model("p00002", status="training-canceled")
     async with private(migrated_database_url, source, time) as mirror:
@@ -258,7 +237,7 @@ async def test_a_private_scope_holds_what_it_names_and_lets_go_of_what_leaves_it
 ) -> None:
     """DESIGN §4: the scope goes with every question, but the feed's own status."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     for number in range(40):
         source.update_model(f"p{number:05}", **{field: inside if number < 20 else outside})
     async with private(migrated_database_url, source, time, **keys) as mirror:
@@ -279,7 +258,7 @@ async def test_one_model_in_the_public_and_the_private_catalog_is_two_rows(
 ) -> None:
     """UPSTREAM §5: its owner has published it."""
     time = SourceTime()
-    source = source_of(time, models=5)
+    source = private_source(time, models=5)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         source.update_model("p00001", privacy="public")
@@ -301,7 +280,7 @@ async def test_a_page_of_another_owner_is_refused_before_its_commit(
 ) -> None:
     """DESIGN §4: exit 2, nothing stored; an empty listing is the guard's business."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         pin = await mirror.value("SELECT pin FROM syncer.catalog")
@@ -326,7 +305,7 @@ async def test_an_empty_listing_of_other_credentials_removes_nothing(
 ) -> None:
     """P2: 200 without a model is what another project's credentials see."""
     time = SourceTime()
-    source = source_of(time)
+    source = private_source(time)
     async with private(migrated_database_url, source, time) as mirror:
         await mirror.sync()
         listed = [source.catalog.get(f"p{number:05}") for number in range(40)]

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from support.mirror import (
-    START,
-    Mirror,
     SourceTime,
     add_models,
     mirroring,
-    new_source,
     spread,
 )
+from support.sweeps import LONG_AGO, MODELS, source_of, sweeping, tombstones
 
 from syncer.domain import CycleKind
 from syncer.errors import ExitCode, Stopped, SweepRefused
-from syncer.simulator import SimulatedSource
-
-LONG_AGO = START - timedelta(days=100)
-PAGE_SIZE = 10
-MODELS = 40
-TOMBSTONES = """
-    SELECT id, removed_reason FROM scenario.models WHERE removed_at IS NOT NULL ORDER BY id
-"""
-
-
-def source_of(time: SourceTime, models: int = MODELS, **options: Any) -> SimulatedSource:
-    """A listing of several pages."""
-    source = new_source(time, **options)
-    add_models(source, models, "m", createdAt=spread(LONG_AGO, step_ms=60_000), updatedAt=LONG_AGO)
-    return source
-
-
-async def tombstones(mirror: Mirror) -> list[tuple[str, str]]:
-    """Removed models with their reasons."""
-    return [tuple(row) for row in await mirror.observer.fetch(TOMBSTONES)]
-
-
-def sweeping(url: str, source: SimulatedSource, time: SourceTime, **keys: object) -> Any:
-    """A mirror whose listing takes several pages."""
-    chosen: dict[str, object] = {"source__page_size": PAGE_SIZE, "source__max_concurrency": 2}
-    return mirroring(url, source, time=time, **chosen | keys)
 
 
 async def test_p1_a_sweep_finds_what_left_no_trace(migrated_database_url: str) -> None:
