@@ -319,3 +319,30 @@ async def test_a_changed_scope_removes_what_lies_outside_only_through_the_guard(
         assert 20 == done.tally.removals_waiting
         assert 20 == allowed.tally.removed
         assert {"out_of_scope"} == {reason for _, reason in await tombstones(mirror)}
+
+
+async def test_a_model_that_comes_back_broken_is_live_again_when_it_is_readable(
+    migrated_database_url: str,
+) -> None:
+    """P2, P9: until then it is in quarantine, and nothing of it is shown as live."""
+    time = SourceTime()
+    source = source_of(time)
+    async with sweeping(migrated_database_url, source, time) as mirror:
+        await mirror.sync()
+        model = source.live_models()["m00003"]
+        source.remove_model("m00003")
+        await mirror.sweep()
+        at = LONG_AGO + timedelta(minutes=3)
+        raw = b'{"id": "m00003", "createdAt": "x", "updatedAt": "y"}'
+        source.put_raw("m00003", raw, created_at=at, updated_at=at)
+        broken = await mirror.sweep()
+        between = await tombstones(mirror)
+        source.catalog.drop("m00003")
+        source.add_model(**model)
+        mended = await mirror.sweep()
+
+        assert 1 == broken.tally.quarantined
+        assert [("m00003", "absent")] == between
+        assert 1 == mended.tally.restored
+        assert ExitCode.OK == mended.exit_code
+        assert [] == await mirror.differences()

@@ -175,9 +175,12 @@ def wrong_quarantine(
             yield f"{key} is in quarantine and not listed as unusable"
 
 
-def unburied(rows: Mapping[str, Row], listed: Iterable[str]) -> Iterator[str]:
-    """After a sweep: tombstones stand for exactly what is no longer listed."""
-    present = set(listed)
+def unburied(rows: Mapping[str, Row], listed: Mapping[str, Model | Unusable]) -> Iterator[str]:
+    """After a sweep: tombstones stand for exactly what is no longer listed.
+
+    What came back broken is in quarantine, and its old row stays as it was until it is readable.
+    """
     for model_id, row in rows.items():
-        if row.removed == (model_id in present):
+        found = listed.get(model_id)
+        if row.removed == (found is not None) and not (row.removed and isinstance(found, Unusable)):
             yield f"{model_id} is {'a tombstone' if row.removed else 'live'}"
