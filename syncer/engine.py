@@ -140,8 +140,8 @@ class Engine:
                 # What the feed names is not for the guard to hold back.
                 self.feed.ask_again()
                 await self.feed.read(tally)
-            facts = await self._facts()
-            plan = plan_sweep(reason, models=facts.models, page_size=self.context.page_size)
+            models = await self.context.catalogs.count_live(self.context.name)
+            plan = plan_sweep(reason, models=models, page_size=self.context.page_size)
             return await self._walk(plan, state, tally, allowed=allowed)
 
         return await run_to_its_end(self.context, CycleKind.SWEEP, body)
@@ -167,16 +167,13 @@ class Engine:
     async def plan(self) -> Plan:
         """The backfill that would run now, were none under way."""
         settings = self.context.settings
+        by_type, by_tag = await self.context.catalogs.read_facts(self.context.name)
         return plan_backfill(
             settings.scope,
             settings.partition_by,
-            await self._facts(),
+            MirrorFacts(sum(by_type.values()), by_type, by_tag),
             page_size=self.context.page_size,
         )
-
-    async def _facts(self) -> MirrorFacts:
-        by_type, by_tag = await self.context.catalogs.read_facts(self.context.name)
-        return MirrorFacts(sum(by_type.values()), by_type, by_tag)
 
     async def _fits_one_page(self) -> bool:
         """Whether one question shows the whole listing, by what the mirror holds."""

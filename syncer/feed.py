@@ -74,7 +74,7 @@ class DeletedFeed:
 
     async def _remove(self, suspects: dict[str, Millis], tally: Tally) -> None:
         context = self.context
-        live = await context.catalogs.count_live(context.name, limit=context.page_size * 1000)
+        live = await context.catalogs.count_live(context.name)
         walks = confirming_walks(
             suspects.values(), whole_requests=walk_requests(live, context.page_size)
         )

@@ -10,7 +10,6 @@ Kind: conductor.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,19 +113,8 @@ async def forget_catalog(
     stop = runtime.lost[catalog.name] = runtime.stop.child()
     lease = await runtime.keeper.acquire(catalog.name)
     store = ForgetStore(runtime.pool, runtime.queries, lease)
-    outcome: Forgotten | SyncerError
-    async with asyncio.TaskGroup() as group:
-        renewing = group.create_task(runtime.keeper.renew_forever(), name="renew leases")
-        try:
-            outcome = await _remove(
-                runtime, store, catalog, _Pieces(catalog.name, stop, batch_size)
-            )
-        except SyncerError as error:
-            outcome = error
-        renewing.cancel()
-    if isinstance(outcome, SyncerError):
-        raise outcome
-    return outcome
+    async with runtime.renewing():
+        return await _remove(runtime, store, catalog, _Pieces(catalog.name, stop, batch_size))
 
 
 async def _remove(

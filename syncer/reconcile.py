@@ -27,7 +27,6 @@ from syncer.store.effects import NoteSeen
 from syncer.store.sweeps import SweepEnd
 
 CONFIRMATION = "confirmation"
-MAX_COUNTED = 1_000_000
 NAMING_LIMIT_S = 10.0
 """For all of those questions together; polls wait meanwhile."""
 
@@ -75,7 +74,7 @@ class Reconciliation:
     async def _confirm(self) -> SentOrder | None:
         """Ask again for every model not seen or seen older; returns the last question's number."""
         context = self.context
-        whole = walk_requests(await self._count_live(), context.page_size)
+        whole = walk_requests(await context.catalogs.count_live(context.name), context.page_size)
         instants = await context.sweeps.read_suspects(self.cycle, limit=whole + 1)
         orders: list[SentOrder] = []
         fetcher = context.fetcher(CycleKind.SWEEP)
@@ -85,10 +84,6 @@ class Reconciliation:
                 await commit_page(context, CONFIRMATION, reached.page, effect, self.tally)
                 orders.append(reached.page.sent_order)
         return max(orders, default=None)
-
-    async def _count_live(self) -> int:
-        """More than a million are as good as a million: windows are cheaper either way."""
-        return await self.context.catalogs.count_live(self.context.name, limit=MAX_COUNTED)
 
     async def _name_reasons(self) -> Mapping[str, str]:
         """Why models are gone, as far as a few requests tell; it never confirms anything."""

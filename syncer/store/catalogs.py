@@ -21,6 +21,9 @@ from syncer.store.lease import Lease, fence
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.queries import Queries
 
+MAX_COUNTED = 1_000_000
+"""More live models than that are as good as that many, where requests are estimated."""
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogState:
@@ -138,7 +141,7 @@ class CatalogStore:
                 record = await connection.fetchrow(self.queries["count_open"], list(catalogs))
         return (0, 0) if record is None else (record["quarantined"], record["removals_waiting"])
 
-    async def count_live(self, catalog: str, *, limit: int) -> int:
+    async def count_live(self, catalog: str, *, limit: int = MAX_COUNTED) -> int:
         """Live models of a catalog, counted up to a limit."""
         with translate():
             async with self.pool.acquire() as connection:
