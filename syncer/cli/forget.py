@@ -7,13 +7,13 @@ Kind: conductor.
 
 from __future__ import annotations
 
-import random
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from syncer.cli.frame import Invocation, fail, result_of, run_async
+from syncer.cli.opened import opened_with
 from syncer.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -97,30 +97,12 @@ def _since_when(catalog: RetiredCatalog) -> str:
 
 
 async def _forget(settings: Settings, catalog: RetiredCatalog) -> ExitCode:
-    from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.config import AuthKind, Credentials  # noqa: PLC0415
-    from syncer.crawl import StopSignal  # noqa: PLC0415
     from syncer.forget import forget_catalog  # noqa: PLC0415
-    from syncer.progress import build_progress  # noqa: PLC0415
-    from syncer.runtime import open_runtime  # noqa: PLC0415
-    from syncer.shutdown import stop_on_signals  # noqa: PLC0415
-    from syncer.telemetry import logger  # noqa: PLC0415
 
-    clock, stop = SystemClock(), StopSignal()
-    with (
-        stop_on_signals(stop),
-        build_progress(sys.stderr, json_output=False, log=logger(), clock=clock) as progress,
-    ):
-        async with open_runtime(
-            settings,
-            # The source is not asked, so nobody has to be able to log in to it.
-            Credentials(AuthKind.PUBLIC),
-            clock=clock,
-            rng=random.SystemRandom(),
-            progress=progress,
-            stop=stop,
-        ) as runtime:
-            gone = await forget_catalog(runtime, catalog)
+    # The source is not asked, so nobody has to be able to log in to it.
+    async with opened_with(settings, Credentials(AuthKind.PUBLIC)) as runtime:
+        gone = await forget_catalog(runtime, catalog)
     click.echo(
         f"forgot {catalog.name}: {gone.models:,} models, {gone.quarantined_models:,} in quarantine "
         f"and {gone.cycles:,} cycles removed"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from syncer.cli.frame import Invocation, pick_catalogs
 
 if TYPE_CHECKING:
-    from syncer.config import CatalogSettings
+    from syncer.config import CatalogSettings, Credentials, Settings
     from syncer.runtime import Runtime
 
 
@@ -26,10 +26,25 @@ async def opened(
 ) -> AsyncIterator[tuple[Runtime, tuple[CatalogSettings, ...]]]:
     """A runtime and the catalogs that a command is for; none named means all.
 
+    Raises:
+        ConfigError: the configuration is not usable, or a name stands nowhere in it.
+        StoreError, Stopped: as ``opened_with``.
+    """
+    settings, credentials = invocation.configuration()
+    catalogs = pick_catalogs(settings, names)
+    async with opened_with(settings, credentials, as_json=as_json) as runtime:
+        yield runtime, catalogs
+
+
+@asynccontextmanager
+async def opened_with(
+    settings: Settings, credentials: Credentials, *, as_json: bool = False
+) -> AsyncIterator[Runtime]:
+    """A runtime under a configuration that was read already.
+
     A signal asks the work to stop (``runtime.stop``); what still runs after the grace is cancelled.
 
     Raises:
-        ConfigError: the configuration is not usable, or a name stands nowhere in it.
         StoreError, Stopped: as the runtime.
     """
     from syncer.clock import SystemClock  # noqa: PLC0415 - start-up time
@@ -39,8 +54,6 @@ async def opened(
     from syncer.shutdown import stop_on_signals  # noqa: PLC0415
     from syncer.telemetry import logger  # noqa: PLC0415
 
-    settings, credentials = invocation.configuration()
-    catalogs = pick_catalogs(settings, names)
     clock, stop = SystemClock(), StopSignal()
     with (
         stop_on_signals(stop),
@@ -54,4 +67,4 @@ async def opened(
             progress=progress,
             stop=stop,
         ) as runtime:
-            yield runtime, catalogs
+            yield runtime
