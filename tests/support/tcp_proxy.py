@@ -30,11 +30,9 @@ class TcpProxy:
     def __init__(self, target: Address) -> None:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
-        self._serving = 0
+        self._serving: set[asyncio.Task[None]] = set()
         self._broken = asyncio.Event()
-        self._all_ended = asyncio.Event()
-        self._all_ended.set()
-        self._server: asyncio.Server | None = None
+        self._broken.set()
         self._socket = _bound_socket(0)
         self.port: int = self._socket.getsockname()[1]
         self.delay_s = 0.0
@@ -44,21 +42,22 @@ class TcpProxy:
 
     async def restore(self) -> None:
         """Let connections through again."""
-        if self._server is None:
+        if self._broken.is_set():
             self._broken.clear()
-            self._server = await asyncio.start_server(self._serve, sock=self._socket)
+            self._socket.listen()
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     async def cut(self) -> None:
         """Break all connections and refuse new ones."""
-        server, self._server = self._server, None
-        if server is None:
+        if self._broken.is_set():
             return
-        server.close()
         self._broken.set()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
         for writer in tuple(self._writers):
             writer.transport.abort()
-        await server.wait_closed()
-        await self._all_ended.wait()
+        if self._serving:
+            await asyncio.wait(self._serving)
         self._socket = _bound_socket(self.port)
 
     async def close(self) -> None:
@@ -66,10 +65,18 @@ class TcpProxy:
         await self.cut()
         self._socket.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        self._serving += 1
-        self._all_ended.clear()
+    def _accept(self) -> None:
+        # Not by asyncio's server: when that closes while it accepts, it leaves the transport open.
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            accepted, _ = self._socket.accept()
+            self.accepted += 1
+            # A group would wrap what its body raises; `cut` waits for them all.
+            task = asyncio.create_task(self._serve(accepted))  # noqa: TID251
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted)
         self._writers.add(writer)
         try:
             upstream_reader, upstream_writer = await self._connect()
@@ -89,9 +96,6 @@ class TcpProxy:
             writer.transport.abort()
         finally:
             self._drop(writer)
-            self._serving -= 1
-            if not self._serving:
-                self._all_ended.set()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self._target, str):
@@ -152,6 +156,7 @@ def through(proxy: TcpProxy, url: str, *, password: str = "") -> str:
 def _bound_socket(port: int) -> socket.socket:
     """Bound, but not listening: connections are refused, and the port is nobody else's."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setblocking(False)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))
     return bound
