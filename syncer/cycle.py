@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying
 
+from syncer.api.decode import read_listed
 from syncer.api.retry import retry_policy
 from syncer.context import CatalogContext
 from syncer.crawl import Fetched, Stride, crawl_partition
@@ -23,7 +24,7 @@ from syncer.outcome import Tally
 from syncer.planner.sweeping import seen_on
 from syncer.store.effects import Effect, MoveCheckpoint
 from syncer.store.pages import CommitResult
-from syncer.store.rows import batch_from_page
+from syncer.store.rows import Batch, raw_batch_from_page, read_batch
 from syncer.work import WorkPool
 
 
@@ -153,16 +154,38 @@ def store_policy(context: CatalogContext) -> AsyncRetrying:
     )
 
 
+async def read_page(context: CatalogContext, page: Page) -> Batch:
+    """Read of a page what the mirror does not hold already.
+
+    Raises:
+        StoreUnavailable: still so at the retry deadline.
+    """
+    raw = raw_batch_from_page(context.name, page)
+    stored: Mapping[str, bytes | None] = await store_policy(context)(context.pages.recognise, raw)
+    return read_batch(raw, read_listed, stored)
+
+
 async def commit_page(
     context: CatalogContext, partition: str, page: Page, effect: Effect, *tallies: Tally
 ) -> None:
-    """Store one page, again while the database is away, up to the retry deadline.
+    """Read and store one page, again while the database is away, up to the retry deadline.
 
     Raises:
         StoreError, LeaseLost: as ``PageStore.commit_page``, when retrying does not help.
     Cancel-safe: yes; the outcome of the last try is then unknown and found out on resume.
     """
-    batch = batch_from_page(context.name, page)
+    await commit_batch(context, partition, page, await read_page(context, page), effect, *tallies)
+
+
+async def commit_batch(
+    context: CatalogContext,
+    partition: str,
+    page: Page,
+    batch: Batch,
+    effect: Effect,
+    *tallies: Tally,
+) -> None:
+    """As ``commit_page``, for a page that was read already."""
     policy = store_policy(context)
     result: CommitResult = await policy(context.pages.commit_page, batch, effect)
     for tally in tallies:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NewType, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,6 +26,10 @@ epoch, so the order holds across restarts and takeovers without trusting any clo
 """
 
 
+NO_FINGERPRINT = 0
+"""Of what was never fingerprinted: no text counts as equal to it."""
+
+_MILLISECOND = timedelta(milliseconds=1)
 _FIRST_MS = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
@@ -134,6 +138,28 @@ class Model:
     thumbnail_asset_id: str | None = None
     drift: tuple[str, ...] = ()
     """The API's names of fields whose JSON type was not the documented one (column is NULL)."""
+    fingerprint: int = NO_FINGERPRINT
+    """Of the text that it was read from; see ``Listed``."""
+
+
+class Listed(NamedTuple):
+    """One catalog record as it was listed, read no further than a walk needs.
+
+    Whether it is usable shows when the rest is read (``syncer.api.record.read_listed``), which is
+    worth doing only for what the mirror does not hold already.
+    """
+
+    id: str
+    created_ms: Millis
+    updated_ms: Millis
+    owner_id: str | None
+    fingerprint: int
+    """64 bits, signed, over ``raw``: records with equal ones are equal, but not the other way
+    round: the source orders keys anew as it likes."""
+    raw: bytes
+    """As received, but for the queries of signed URLs."""
+    path: str
+    """Where it stood in the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +183,7 @@ class Unusable:
 class Page:
     """One decoded answer of the source: the unit of commit."""
 
-    entries: tuple[Model | Unusable, ...]
+    entries: tuple[Listed | Model | Unusable, ...]
     """In the order in which the source listed them."""
     next_token: str | None
     """``None`` is the end of the listing (absent, ``null`` and ``""`` all mean the end)."""
@@ -275,6 +301,12 @@ class Plan:
     """``None`` while nobody knows."""
     estimated_requests: int | None
 
+    @property
+    def ceiling_ms(self) -> Millis | None:
+        """The frozen upper bound of a backlog; ``None`` for any other walk."""
+        before_ms = self.partitions[0].walk.before_ms if self.kind is CycleKind.DELTA else None
+        return None if before_ms is None else Millis(before_ms - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
@@ -338,7 +370,7 @@ def to_datetime(at_ms: int) -> datetime:
 
 def to_millis(at: datetime) -> Millis:
     """The source time of an aware datetime; finer digits are cut off (floor)."""
-    return Millis((at - EPOCH) // timedelta(milliseconds=1))
+    return Millis((at - EPOCH) // _MILLISECOND)
 
 
 def format_millis(at_ms: int) -> str:
@@ -346,11 +378,11 @@ def format_millis(at_ms: int) -> str:
     return to_datetime(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def known_id(entry: Model | Unusable) -> str:
+def known_id(entry: Listed | Model | Unusable) -> str:
     """The key under which an entry is told apart from its neighbours."""
-    return entry.id if isinstance(entry, Model) else entry.key
+    return entry.key if isinstance(entry, Unusable) else entry.id
 
 
-def key_time(entry: Model | Unusable, key: SortKey) -> Millis | None:
+def key_time(entry: Listed | Model | Unusable, key: SortKey) -> Millis | None:
     """The entry's time under a sort key; ``None`` when it has no readable one."""
     return entry.created_ms if key is SortKey.CREATED else entry.updated_ms

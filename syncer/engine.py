@@ -13,7 +13,7 @@ from datetime import datetime
 
 from syncer.context import CatalogContext
 from syncer.crawl import Fetched
-from syncer.cycle import CycleRun, commit_page
+from syncer.cycle import CycleRun, commit_batch, read_page
 from syncer.domain import (
     Checkpoint,
     Cycle,
@@ -29,7 +29,7 @@ from syncer.ending import Failures, run_to_its_end
 from syncer.errors import CatalogPinned, SourceRefused, SourceRejected, SyncerError
 from syncer.feed import REACH_S, DeletedFeed
 from syncer.outcome import CycleOutcome, Tally
-from syncer.planner.choose import MirrorFacts, plan_backfill, plan_backlog, plan_delta
+from syncer.planner.choose import EVERYTHING, MirrorFacts, plan_backfill, plan_backlog, plan_delta
 from syncer.planner.frontier import Frontier, delta_after, delta_low
 from syncer.planner.identity import is_same_source, owner_of, pin_with_owner
 from syncer.planner.sweeping import plan_sweep, plan_sweep_poll
@@ -38,7 +38,8 @@ from syncer.reconcile import Reconciliation
 from syncer.sourcetime import backlog_ceiling, date_of, source_now
 from syncer.store.catalogs import CatalogState
 from syncer.store.effects import FinishPoll
-from syncer.store.rows import batch_from_page
+from syncer.store.rows import Batch, raw_batch_from_page
+from syncer.store.sweeps import ListingComparison
 
 BEYOND_FEED = "the feed of deleted models was not read for longer than it reaches back"
 REMOVALS = "removals"
@@ -202,11 +203,13 @@ class Engine:
             return resumed
         started_at = self.context.clock.now()
         fetched, is_whole = await self._ask_poll(plan, state)
-        batch = batch_from_page(self.context.name, fetched.page)
         if is_whole:
-            await self._commit_poll(plan, fetched, state, started_at, tally, has_feed=has_feed)
+            batch = await read_page(self.context, fetched.page)
+            effect = self._poll_effect(plan, fetched, batch, state, started_at, has_feed=has_feed)
+            await commit_batch(self.context, EVERYTHING, fetched.page, batch, effect, tally)
             return {}
-        seen = [at for at in (batch.newest_ms, state.head_ms) if at is not None]
+        newest_ms = raw_batch_from_page(self.context.name, fetched.page).newest_ms
+        seen = [at for at in (newest_ms, state.head_ms) if at is not None]
         ceiling_ms = backlog_ceiling(date_of(self.context, fetched), max(seen, default=None))
         backlog = plan_backlog(plan, ceiling_ms)
         self.context.voice.cycle_started(backlog, reason=backlog.reason)
@@ -220,27 +223,33 @@ class Engine:
         started_at = self.context.clock.now()
         async with self.context.turn:
             fetched, is_whole = await self._ask_poll(plan, state)
-            batch = batch_from_page(self.context.name, fetched.page)
+            batch = await read_page(self.context, fetched.page)
             shown = await self.context.sweeps.compare_listing(batch) if is_whole else None
-            if shown is not None and shown.is_equal:
-                await self._commit_poll(plan, fetched, state, started_at, tally, has_feed=has_feed)
-                return {}
-            if (
-                shown is not None
-                and shown.is_waiting(state.removals_waiting)
-                and self._was_swept(state)
-            ):
-                known = replace(plan, kind=CycleKind.DELTA)
-                await self._commit_poll(known, fetched, state, started_at, tally, has_feed=has_feed)
+            if (poll := self._as_poll(plan, shown, state)) is not None:
+                effect = self._poll_effect(
+                    poll, fetched, batch, state, started_at, has_feed=has_feed
+                )
+                await commit_batch(self.context, EVERYTHING, fetched.page, batch, effect, tally)
                 return {}
         if is_whole and not self.context.has_delta and not has_feed:
             # It may tell by now what is gone.
             self.feed.ask_again()
             await self.feed.read(tally)
         reason = "models are gone, or older than stored" if is_whole else "it outgrew one page"
-        walk = plan_sweep(reason, models=len(batch.models), page_size=self.context.page_size)
+        walk = plan_sweep(reason, models=len(batch.ids), page_size=self.context.page_size)
         self.context.voice.cycle_started(walk, reason=reason)
         return await self._run(walk, fetched, state, tally)
+
+    def _as_poll(
+        self, plan: Plan, shown: ListingComparison | None, state: CatalogState
+    ) -> Plan | None:
+        """What an answer was that leaves nothing to ask: a sweep, or a delta as removals wait."""
+        if shown is None:
+            return None
+        if shown.is_equal:
+            return plan
+        is_known = shown.is_waiting(state.removals_waiting) and self._was_swept(state)
+        return replace(plan, kind=CycleKind.DELTA) if is_known else None
 
     def _was_swept(self, state: CatalogState) -> bool:
         since_s = state.since_sweep_s
@@ -306,24 +315,23 @@ class Engine:
         self.context.voice.sweep_finished(run.tally, refused)
         return {} if refused is None else {REMOVALS: refused}
 
-    async def _commit_poll(
+    def _poll_effect(
         self,
         plan: Plan,
         fetched: Fetched,
+        batch: Batch,
         state: CatalogState,
         started_at: datetime,
-        tally: Tally,
         *,
         has_feed: bool,
-    ) -> None:
-        effect = FinishPoll(
+    ) -> FinishPoll:
+        return FinishPoll(
             cycle=self._new_cycle(plan, fetched, state),
-            newest_ms=batch_from_page(self.context.name, fetched.page).newest_ms,
+            newest_ms=batch.newest_ms,
             started_at=started_at,
             watermark_rule=self.context.watermark_rule(),
             read_feed=has_feed,
         )
-        await commit_page(self.context, plan.partitions[0].name, fetched.page, effect, tally)
 
     async def _pin(self, fetched: Fetched, state: CatalogState) -> None:
         """Remember what the catalog is filled from; an empty listing says nothing about that."""
@@ -386,11 +394,6 @@ class Engine:
             strategy=plan.strategy,
             reason=plan.reason,
             source_now_ms=source_now(self.context, fetched, state),
-            ceiling_ms=_ceiling(plan),
+            ceiling_ms=plan.ceiling_ms,
             low_ms=low_ms,
         )
-
-
-def _ceiling(plan: Plan) -> Millis | None:
-    before_ms = plan.partitions[0].walk.before_ms if plan.kind is CycleKind.DELTA else None
-    return None if before_ms is None else Millis(before_ms - 1)

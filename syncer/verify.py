@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from syncer.api.decode import decode_model
+from syncer.api.decode import decode_model, read_listed
 from syncer.context import CatalogContext
 from syncer.domain import (
     Absences,
@@ -121,7 +121,7 @@ class Comparer:
 
     async def _compare(self, page: Page, *, only: set[str] | None = None) -> dict[str, Model]:
         """Compare a page with rows that are read after it; returns its usable models."""
-        batch = batch_from_page(self.context.name, page)
+        batch = batch_from_page(self.context.name, page, read_listed)
         models = {each.id: each for each in batch.models if only is None or each.id in only}
         unusable = {each.key: each for each in batch.unusable if only is None or each.key in only}
         stored = await self.context.comparing.read([*models, *unusable])

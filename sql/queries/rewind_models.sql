@@ -26,6 +26,7 @@ SET
     body = p.body,
     content_hash = p.content_hash,
     sent_order = p.sent_order,
+    fingerprint = p.fingerprint,
     changed_at = now()
 FROM unnest($1::syncer.model_row[]) AS p
 WHERE m.catalog = $2

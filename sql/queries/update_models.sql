@@ -25,6 +25,7 @@ SET
     body = p.body,
     content_hash = p.content_hash,
     sent_order = p.sent_order,
+    fingerprint = p.fingerprint,
     changed_at = now(),
     removed_at = NULL,
     removed_reason = NULL

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import quote
 
-from syncer.api.decode import DecodedPage, decode_page
+from syncer.api.decode import DecodedPage, list_page
 from syncer.api.observer import Nobody, RequestObserver, outcome_of
 from syncer.api.query import build_params
 from syncer.api.reason import secret_parts
@@ -102,7 +102,7 @@ class SourceClient:
         retry_deadline_s: float,
         max_page_bytes: int,
         observer: RequestObserver | None = None,
-        decode: Callable[[bytes], DecodedPage] = decode_page,
+        decode: Callable[[bytes], DecodedPage] = list_page,
         user_agent: str = "syncer",
     ) -> None:
         self._transport = Transport(

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from syncer.api import jsontext, normalise
+from syncer.api.listed import list_records
 from syncer.api.record import decode_record, undecodable
+from syncer.domain import Listed
 from syncer.errors import SourceUnavailable, WalkBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from syncer.domain import Model, Unusable
 
@@ -42,14 +44,14 @@ _PAGE = msgspec.json.Decoder(_Envelope)
 class DecodedPage:
     """What an answer of ``GET /models`` said; the client adds what its headers said."""
 
-    entries: tuple[Model | Unusable, ...]
+    entries: tuple[Listed | Model | Unusable, ...]
     """In the order in which the source listed them."""
     next_token: str | None
     """``None`` is the end of the listing."""
 
 
-def decode_page(body: bytes) -> DecodedPage:
-    """Decode one answer of ``GET /models``.
+def list_page(body: bytes) -> DecodedPage:
+    """Decode one answer of ``GET /models`` as far as a walk and a comparison need.
 
     Raises:
         SourceUnavailable: the body is no page: not UTF-8, not JSON, cut off, HTML, no ``models``.
@@ -59,13 +61,39 @@ def decode_page(body: bytes) -> DecodedPage:
     try:
         # msgspec does not look into strings that it skips.
         jsontext.refuse_other_than_utf8(body)
+        body = normalise.cut_plain_links(body)
         records, token = _split_page(body)
         entries = tuple(
-            decode_record(bytes(raw), f"$.models[{index}]") for index, raw in enumerate(records)
+            listed or decode_record(bytes(raw), f"$.models[{index}]")
+            for index, (listed, raw) in enumerate(
+                zip(list_records(body, records), records, strict=True)
+            )
         )
     except jsontext.NotJsonError as error:
         raise _not_a_page(str(error), '{"models": […]}', body) from error
     return DecodedPage(entries, token or None)
+
+
+def decode_page(body: bytes) -> DecodedPage:
+    """Decode one answer of ``GET /models``, each record to its end.
+
+    Raises: as ``list_page``.
+    """
+    page = list_page(body)
+    return DecodedPage(read_entries(page.entries), page.next_token)
+
+
+def read_entries(entries: Iterable[Listed | Model | Unusable]) -> tuple[Model | Unusable, ...]:
+    """The records of a page, each read to its end."""
+    return tuple(read_listed(each) if isinstance(each, Listed) else each for each in entries)
+
+
+def read_listed(listed: Listed) -> Model | Unusable:
+    """The rest of a record: what it becomes in the mirror."""
+    try:
+        return decode_record(listed.raw, listed.path)
+    except jsontext.NotJsonError as error:  # pragma: no cover - a page's records were JSON to it
+        return undecodable(listed.raw, f"{listed.path} cannot be read: {error}")
 
 
 def decode_model(raw: bytes) -> Model | Unusable:

@@ -81,12 +81,20 @@ _CREDENTIAL = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:u00([2-7][0-9a-f])|.)", re.IGNORECASE | re.DOTALL)
 
+_PLAIN_QUERY = re.compile(rb"""\?[A-Za-z0-9_&=~+/*.%-]++(?=")""")
+_PLAIN_SIGNED = re.compile(
+    rb"[?&](?:signature|policy|key-pair-id|expires|x-amz-[a-z0-9_-]++)=", re.IGNORECASE
+)
+_ENCODED = re.compile(rb"%(?!2[Ff])")
+"""Anything encoded but a slash, which is what credentials in a link hold."""
+_PLAIN_PATH = re.compile(rb"https?://[\w./~+:-]++", re.IGNORECASE)
+
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 
+_BACKSLASH = ord("\\")
 _SETS = ("tags", "capabilities", "collectionIds")
 _VOLATILE_WHOLE = frozenset({"performanceStats", "trainingProgress"})
 _CANONICAL = msgspec.json.Encoder(order="deterministic", decimal_format="number")
-_WITNESS = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _MAX_PLAIN_DIGITS = 4000
 """``jsonb`` spells out every digit; Python turns no longer integers into text."""
@@ -106,6 +114,35 @@ def needs_redaction(raw: bytes) -> bool:
     return (b"=" in raw or b"%" in raw) and any(hint in lowered for hint in _HINTS)
 
 
+def cut_plain_links(body: bytes) -> bytes:
+    """Raw JSON without the queries of its signed links, as far as a glance tells which they are.
+
+    What ``normalise`` would cut, and nothing else; what is left is for ``normalise``.
+    """
+    if b"?" not in body:
+        return body
+    kept: list[bytes] = []
+    begin = 0
+    for query in _PLAIN_QUERY.finditer(body):
+        start, end = query.span()
+        opening = body.rfind(b'"', begin, start)
+        is_whole_string = opening > 0 and body[opening - 1] != _BACKSLASH
+        if is_whole_string and _is_plain_signed(query[0], body[opening + 1 : start]):
+            kept.append(body[begin:start])
+            begin = end
+    return b"".join((*kept, body[begin:]))
+
+
+def _is_plain_signed(query: bytes, before: bytes) -> bool:
+    """Whether a link is so plain that all rules below would cut its query, and nothing else."""
+    return (
+        _PLAIN_SIGNED.search(query) is not None
+        and not query.endswith((b".", b"*"))
+        and (b"%" not in query or _ENCODED.search(query) is None)
+        and _PLAIN_PATH.fullmatch(before) is not None
+    )
+
+
 def normalise(record: dict[str, object]) -> dict[str, object]:
     """Redact secrets and cut signatures; the same object where there is nothing to change.
 
@@ -114,18 +151,19 @@ def normalise(record: dict[str, object]) -> dict[str, object]:
     return cast("dict[str, object]", _clean(record))
 
 
-def content_hash(record: dict[str, object]) -> bytes:
+def content_hash(record: dict[str, object], *, has_fractions: bool = True) -> bytes:
     """16 bytes over the stable content of a normalised record.
 
     Volatile paths (UPSTREAM §3.4) and object key order do not count; ``tags``, ``capabilities``
     and ``collectionIds`` count as sets; numbers count by value, as in ``jsonb``.
+
+    Args:
+        record: at most ``jsontext.MAX_DEPTH`` levels deep.
+        has_fractions: whether a ``Decimal`` may be in it; without one each number has one spelling.
     """
     stable = _stable(record)
-    canonical = _CANONICAL.encode(stable)
-    # Two encoders that differ only in how they write a Decimal: cheaper than a walk to find one.
-    if canonical != _WITNESS.encode(stable):
-        canonical = _CANONICAL.encode(_with_plain_numbers(stable))
-    return hashlib.blake2b(canonical, digest_size=HASH_BYTES).digest()
+    content = _with_plain_numbers(stable) if has_fractions else stable
+    return hashlib.blake2b(_CANONICAL.encode(content), digest_size=HASH_BYTES).digest()
 
 
 def loose_digest(record: dict[str, object]) -> bytes:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from syncer.api import jsontext, normalise
+from syncer.api.listed import fingerprint
 from syncer.domain import Millis, Model, Unusable, to_millis
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _LAST_MS = to_millis(datetime.max.replace(tzinfo=UTC))
 _IDENTITY_FIELDS = ("id", "createdAt", "updatedAt")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
 
-_RECORD = msgspec.json.Decoder(float_hook=jsontext.exact_number)
 _BODY = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -64,10 +64,16 @@ def decode_record(raw: bytes, path: str) -> Model | Unusable:
     record: object = None
     try:
         jsontext.refuse_too_deep(raw)
-        record, is_lenient = _read_record(raw)
+        record, has_fractions, is_lenient = _read_record(raw)
         if is_lenient or rb"\u0000" in raw:
             _refuse_unstorable(record, path)
-        return _to_model(record, path, must_redact=normalise.needs_redaction(raw))
+        if not isinstance(record, dict):
+            raise _UnusableError(f"{path} is {jsontext.type_name(record)}, not an object")  # noqa: TRY301 - as all reasons
+        body = raw
+        if is_lenient or normalise.needs_redaction(raw):
+            record = normalise.normalise(record)
+            body = _BODY.encode(record)
+        return _to_model(record, path, body, fingerprint(raw), has_fractions=has_fractions)
     except RecursionError:
         reason = f"{path} is nested more than {jsontext.MAX_DEPTH} levels deep"
         return undecodable(raw, reason)
@@ -80,11 +86,21 @@ def undecodable(raw: bytes, reason: str) -> Unusable:
     return _unusable(raw, reason, _identify(_read_skeleton(raw)))
 
 
-def _read_record(raw: bytes) -> tuple[object, bool]:
+def _read_record(raw: bytes) -> tuple[object, bool, bool]:
+    """The value, whether numbers with a fraction or exponent are in it, whether it is no strict
+    JSON.
+    """
+    fractions: list[Decimal] = []
+
+    def exact_number(text: str) -> Decimal:
+        fractions.append(jsontext.exact_number(text))
+        return fractions[-1]
+
     try:
-        return _RECORD.decode(raw), False
+        record = msgspec.json.Decoder(float_hook=exact_number).decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return jsontext.read(raw), True
+        return jsontext.read(raw), True, True
+    return record, bool(fractions), False
 
 
 def _read_skeleton(raw: bytes) -> dict[str, object]:
@@ -96,18 +112,16 @@ def _read_skeleton(raw: bytes) -> dict[str, object]:
         return {}
 
 
-def _to_model(record: object, path: str, *, must_redact: bool) -> Model:
-    if not isinstance(record, dict):
-        raise _UnusableError(f"{path} is {jsontext.type_name(record)}, not an object")
-    if must_redact:
-        record = normalise.normalise(record)
+def _to_model(
+    record: dict[str, object], path: str, body: bytes, fingerprint_: int, *, has_fractions: bool
+) -> Model:
     columns = _Columns(record)
     return Model(
         id=_require_id(record, path),
         created_ms=_require_time(record, "createdAt", path),
         updated_ms=_require_time(record, "updatedAt", path),
-        body=_BODY.encode(record),
-        content_hash=normalise.content_hash(record),
+        body=body,
+        content_hash=normalise.content_hash(record, has_fractions=has_fractions),
         name=columns.text("name"),
         type=columns.text("type"),
         privacy=columns.text("privacy"),
@@ -125,6 +139,7 @@ def _to_model(record: object, path: str, *, must_redact: bool) -> Model:
         training_images_number=columns.whole_number("trainingImagesNumber"),
         thumbnail_asset_id=columns.nested_text("thumbnail", "assetId"),
         drift=tuple(columns.drift),
+        fingerprint=fingerprint_,
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from syncer.api.client import RawAnswer, SourceClient
-from syncer.api.decode import decode_page
+from syncer.api.decode import list_page
 from syncer.api.query import build_params
 from syncer.api.reason import secret_parts
 from syncer.api.retry import error_for_response, parse_http_date
@@ -194,7 +194,7 @@ class _Visit:
         answer = await self._ask(scope, question)
         if answer.status not in {*_ANSWERED, 400}:
             raise self._error(answer)
-        models = len(decode_page(answer.body).entries) if answer.status in _ANSWERED else 0
+        models = len(list_page(answer.body).entries) if answer.status in _ANSWERED else 0
         self.findings.append(
             wire.types_finding(status=answer.status, body=answer.body, models=models)
         )
@@ -203,7 +203,7 @@ class _Visit:
         answer = await self._ask(scope, question)
         if answer.status not in _ANSWERED:
             raise self._error(answer)
-        decoded = decode_page(answer.body)
+        decoded = list_page(answer.body)
         if decoded.next_token is None:
             self.ends.setdefault(scope.privacy, []).append(wire.end_form(answer.body))
         else:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from syncer.api.decode import read_entries
 from syncer.config import load_credentials
 from syncer.crawl import PageSource, StopSignal
 from syncer.demo.comparison import (
@@ -310,7 +311,7 @@ async def read_listing(source: PageSource, scope: Scope) -> Listing:
             lane=Lane.VERIFY,
             next_sent_order=lambda: SentOrder(next(numbers)),
         )
-        for entry in page.entries:
+        for entry in read_entries(page.entries):
             if isinstance(entry, Model):
                 models[entry.id] = Version(entry.name, entry.type, entry.updated_ms)
             else:

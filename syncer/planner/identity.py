@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from syncer.domain import Model, Page, Privacy
+from syncer.domain import Page, Privacy, Unusable
 from syncer.errors import CatalogPinned
 
 _OWNER = " owner "
@@ -62,4 +62,4 @@ class OwnerCheck:
 
 
 def _owners(page: Page) -> list[str | None]:
-    return [entry.owner_id for entry in page.entries if isinstance(entry, Model)]
+    return [entry.owner_id for entry in page.entries if not isinstance(entry, Unusable)]

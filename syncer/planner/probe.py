@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from syncer.domain import (
+    Listed,
     Millis,
     Model,
     Privacy,
@@ -38,7 +39,7 @@ _SECOND_MS = 1000
 class Listing:
     """A list answer, as far as findings need it."""
 
-    entries: tuple[Model | Unusable, ...]
+    entries: tuple[Listed | Model | Unusable, ...]
     next_token: str | None
 
     def times(self, key: SortKey) -> list[Millis]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from syncer.domain import (
     Crossing,
+    Listed,
     Millis,
     Model,
     Page,
@@ -187,7 +188,7 @@ def _checked_times(walk: Walk, page: Page) -> list[Millis]:
     return times
 
 
-def _complaint(entry: Model | Unusable, walk: Walk, at_ms: Millis, problem: str) -> str:
+def _complaint(entry: Listed | Model | Unusable, walk: Walk, at_ms: Millis, problem: str) -> str:
     return f"model {known_id(entry)} with {walk.key} {format_millis(at_ms)} {problem}"
 
 

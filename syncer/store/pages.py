@@ -33,7 +33,7 @@ from syncer.store.lease import Lease, fence
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.progress import WatermarkRule, finish_cycle, open_cycle, read_open_cycle
 from syncer.store.queries import Queries
-from syncer.store.rows import ROW_COLUMNS, Batch, row_from_model, set_aside
+from syncer.store.rows import ROW_COLUMNS, Batch, RawBatch, row_from_model, set_aside
 
 MAX_CONFLICTS = 20
 """Rounds lost to other pages of ours; each one means that another page was committed."""
@@ -115,6 +115,24 @@ class PageStore:
             f"a page met other pages with the same models {MAX_CONFLICTS} times in a row",
             hint="Run the command again; with partition_by = 'time' pages do not overlap.",
         )
+
+    async def recognise(self, raw: RawBatch) -> dict[str, bytes | None]:
+        """Tell which of a page's records need not be read: those stored with the same text.
+
+        Returns, for each other one, the content hash of its live row, ``None`` without such a row.
+        Only says what is worth reading; the merge looks again.
+        """
+        if not raw.records:
+            return {}
+        with translate():
+            async with self.pool.acquire() as connection:
+                records = await connection.fetch(
+                    self.queries["recognise_models"],
+                    raw.catalog,
+                    [record.id for record in raw.records],
+                    [record.fingerprint for record in raw.records],
+                )
+        return {record["id"]: record["content_hash"] for record in records}
 
     async def open_cycle(
         self, cycle: Cycle, partitions: Iterable[Partition]
@@ -200,7 +218,7 @@ class PageStore:
         drawn last.
         """
         fresh, known, stale = await self._choose(connection, batch)
-        unchanged = len(batch.models) - len(fresh) - len(known) - len(stale)
+        unchanged = len(batch.same) + len(batch.models) - len(fresh) - len(known) - len(stale)
         locked = await self._lock(connection, batch, known) if known else {}
         if fresh:
             await self._insert(connection, batch, fresh)
@@ -236,7 +254,7 @@ class PageStore:
         records = await connection.fetch(
             self.queries["choose_models"],
             batch.catalog,
-            batch.ids,
+            [model.id for model in batch.models],
             [model.content_hash for model in batch.models],
             [to_datetime(model.updated_ms) for model in batch.models],
         )
@@ -316,9 +334,9 @@ class PageStore:
                 batch.sent_order,
             )
             changed += key is not None
-        if batch.models:
+        if readable := batch.ids:
             await connection.execute(
-                self.queries["clear_quarantine"], batch.catalog, batch.ids, batch.sent_order
+                self.queries["clear_quarantine"], batch.catalog, readable, batch.sent_order
             )
         return changed
 

@@ -9,12 +9,12 @@ Kind: pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
-from syncer.domain import Millis, Model, Page, SentOrder, Unusable, to_datetime
+from syncer.domain import Listed, Millis, Model, Page, SentOrder, Unusable, to_datetime
 
 ROW_COLUMNS = (
     "catalog",
@@ -40,6 +40,7 @@ ROW_COLUMNS = (
     "body",
     "content_hash",
     "sent_order",
+    "fingerprint",
 )
 """Columns of ``scenario.models`` that a page fills, in the order of ``syncer.model_row``."""
 
@@ -69,32 +70,99 @@ class Batch:
     """Newest ``updatedAt`` of the page, unusable models included."""
     drift: tuple[str, ...] = ()
     """Names of fields that were not of the documented type, each once, sorted."""
+    same: tuple[Listed | Model, ...] = ()
+    """Sorted by id: what the mirror holds with this content already. Nothing is written for it."""
 
     @property
     def ids(self) -> list[str]:
         """The ids of the usable models, sorted."""
-        return [model.id for model in self.models]
+        if not self.same:
+            return [model.id for model in self.models]
+        return [model.id for model in self.usable]
+
+    @property
+    def usable(self) -> list[Listed | Model]:
+        """All usable models, sorted by id."""
+        return sorted((*self.models, *self.same), key=_key_bytes)
 
 
-def batch_from_page(catalog: str, page: Page) -> Batch:
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """A page's records, each once, before anybody asked which of them are stored already."""
+
+    catalog: str
+    records: tuple[Listed | Model, ...]
+    """Sorted by id, each id once; of those not read yet some may prove unusable."""
+    unusable: tuple[Unusable, ...]
+    sent_order: SentOrder
+    newest_ms: Millis | None
+
+
+Read = Callable[[Listed], Model | Unusable]
+"""Reads a record to its end (``syncer.api.decode.read_listed``)."""
+
+
+def raw_batch_from_page(catalog: str, page: Page) -> RawBatch:
     """Sort and de-duplicate a page."""
-    models: dict[str, Model] = {}
+    records: dict[str, Listed | Model] = {}
     unusable: dict[str, Unusable] = {}
     for entry in page.entries:
         if isinstance(entry, Unusable):
             unusable[entry.key] = entry
             continue
-        listed = models.get(entry.id)
-        if listed is None or entry.updated_ms >= listed.updated_ms:
-            models[entry.id] = entry
-    return Batch(
+        earlier = records.get(entry.id)
+        if earlier is None or entry.updated_ms >= earlier.updated_ms:
+            records[entry.id] = entry
+    return RawBatch(
         catalog=catalog,
-        models=tuple(sorted(models.values(), key=_key_bytes)),
-        unusable=tuple(unusable[key] for key in sorted(unusable) if key not in models),
+        records=tuple(sorted(records.values(), key=_key_bytes)),
+        unusable=tuple(unusable.values()),
         sent_order=page.sent_order,
         newest_ms=_newest(page.entries),
-        drift=tuple(sorted({name for model in models.values() for name in model.drift})),
     )
+
+
+def read_batch(
+    raw: RawBatch, read: Read, stored: Mapping[str, bytes | None] | None = None
+) -> Batch:
+    """Read what is not known to be stored already.
+
+    Args:
+        raw: a page's.
+        read: called for each record that must be read to its end.
+        stored: the content hash of each live row whose fingerprint is another one, ``None`` for
+            an id without a live row; an id that is not in it has the row's fingerprint. ``None``:
+            nobody asked, all is read.
+    """
+    models: list[Model] = []
+    same: list[Listed | Model] = []
+    unusable = {entry.key: entry for entry in raw.unusable}
+    for record in raw.records:
+        if stored is not None and record.id not in stored:
+            same.append(record)
+            continue
+        model = read(record) if isinstance(record, Listed) else record
+        if isinstance(model, Unusable):
+            unusable[model.key] = model
+        elif stored is not None and stored[model.id] == model.content_hash:
+            same.append(record)
+        else:
+            models.append(model)
+    readable = {model.id for model in (*models, *same)}
+    return Batch(
+        catalog=raw.catalog,
+        models=tuple(models),
+        unusable=tuple(unusable[key] for key in sorted(unusable) if key not in readable),
+        sent_order=raw.sent_order,
+        newest_ms=raw.newest_ms,
+        drift=tuple(sorted({name for model in models for name in model.drift})),
+        same=tuple(same),
+    )
+
+
+def batch_from_page(catalog: str, page: Page, read: Read) -> Batch:
+    """Sort and de-duplicate a page, all of it read to its end."""
+    return read_batch(raw_batch_from_page(catalog, page), read)
 
 
 def set_aside(batch: Batch, refused: Iterable[Unusable]) -> Batch:
@@ -121,13 +189,14 @@ def row_from_model(batch: Batch, model: Model) -> tuple[Any, ...]:
         model.body,
         model.content_hash,
         batch.sent_order,
+        model.fingerprint,
     )
 
 
-def _key_bytes(model: Model) -> bytes:
+def _key_bytes(model: Listed | Model) -> bytes:
     return model.id.encode()
 
 
-def _newest(entries: Iterable[Model | Unusable]) -> Millis | None:
+def _newest(entries: Iterable[Listed | Model | Unusable]) -> Millis | None:
     times = [entry.updated_ms for entry in entries if entry.updated_ms is not None]
     return max(times, default=None)

@@ -75,7 +75,7 @@ class SweepStore:
     async def compare_listing(self, batch: Batch) -> ListingComparison:
         """Compare a page that is the whole listing with what is live in the mirror."""
         ids = [*batch.ids, *(entry.key for entry in batch.unusable)]
-        times = [to_datetime(model.updated_ms) for model in batch.models]
+        times = [to_datetime(model.updated_ms) for model in batch.usable]
         with translate():
             async with self.pool.acquire() as connection:
                 record = await connection.fetchrow(

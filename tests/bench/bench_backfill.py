@@ -28,7 +28,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from syncer.api.decode import decode_page
+from syncer.api.decode import decode_page, read_listed
 from syncer.clock import SystemClock
 from syncer.domain import Model, Page, SentOrder
 from syncer.embedded import embedded_postgres
@@ -107,7 +107,7 @@ async def read_rows(base_url: str) -> list[list[tuple[Any, ...]]]:
             async with session.get(f"{base_url}/models", params=query) as answer:
                 decoded = decode_page(await answer.read())
             page = Page(decoded.entries, decoded.next_token, None, SentOrder(1))
-            batch = batch_from_page("public", page)
+            batch = batch_from_page("public", page, read_listed)
             pages.append([row_from_model(batch, m) for m in batch.models if isinstance(m, Model)])
             token = decoded.next_token
     return pages

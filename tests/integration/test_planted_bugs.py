@@ -141,7 +141,7 @@ async def test_without_volatile_paths_a_quiet_source_looks_changed(
     planted.everything_is_content(monkeypatch)
     tally: Any = await scenes.listed_again_a_week_later(migrated_database_url)
 
-    assert tally.updated > 10
+    assert tally.updated > 0
 
 
 async def test_without_the_search_by_halves_one_value_costs_its_whole_page(

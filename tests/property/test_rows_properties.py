@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncer.api.decode import read_listed
 from syncer.domain import Millis, Model, Page, SentOrder, Unusable, known_id
 from syncer.store.rows import ROW_COLUMNS, batch_from_page, row_from_model, set_aside
 
@@ -44,7 +45,7 @@ pages = st.builds(
 @given(pages)
 def test_a_batch_is_in_byte_order_and_holds_each_key_once(page: Page) -> None:
     """Unsorted keys deadlock, and one statement may not touch a row twice."""
-    batch = batch_from_page("public", page)
+    batch = batch_from_page("public", page, read_listed)
 
     assert batch.ids == sorted({*batch.ids}, key=str.encode)
     unusable_keys = [entry.key for entry in batch.unusable]
@@ -54,7 +55,7 @@ def test_a_batch_is_in_byte_order_and_holds_each_key_once(page: Page) -> None:
 @quick
 @given(pages)
 def test_nothing_of_a_page_is_lost_and_nothing_is_added(page: Page) -> None:
-    batch = batch_from_page("public", page)
+    batch = batch_from_page("public", page, read_listed)
 
     assert {*batch.models, *batch.unusable} <= {*page.entries}
     assert {known_id(entry) for entry in page.entries} == {
@@ -66,7 +67,7 @@ def test_nothing_of_a_page_is_lost_and_nothing_is_added(page: Page) -> None:
 @quick
 @given(pages)
 def test_the_newest_version_wins_and_on_a_tie_the_later_place(page: Page) -> None:
-    batch = batch_from_page("public", page)
+    batch = batch_from_page("public", page, read_listed)
 
     for model in batch.models:
         listed = [each for each in page.entries if isinstance(each, Model) and each.id == model.id]
@@ -77,7 +78,7 @@ def test_the_newest_version_wins_and_on_a_tie_the_later_place(page: Page) -> Non
 @quick
 @given(pages)
 def test_what_is_usable_is_not_quarantined_under_the_same_key(page: Page) -> None:
-    batch = batch_from_page("public", page)
+    batch = batch_from_page("public", page, read_listed)
 
     assert not {*batch.ids} & {entry.key for entry in batch.unusable}
 
@@ -85,8 +86,10 @@ def test_what_is_usable_is_not_quarantined_under_the_same_key(page: Page) -> Non
 @quick
 @given(pages)
 def test_a_batch_of_a_batch_is_the_same_batch(page: Page) -> None:
-    batch = batch_from_page("public", page)
-    again = batch_from_page("public", replace(page, entries=(*batch.models, *batch.unusable)))
+    batch = batch_from_page("public", page, read_listed)
+    again = batch_from_page(
+        "public", replace(page, entries=(*batch.models, *batch.unusable)), read_listed
+    )
 
     assert (again.models, again.unusable) == (batch.models, batch.unusable)
     assert again.drift == batch.drift
@@ -97,13 +100,13 @@ def test_a_batch_of_a_batch_is_the_same_batch(page: Page) -> None:
 def test_the_newest_time_is_that_of_the_page_unusable_models_included(page: Page) -> None:
     seen = [each.updated_ms for each in page.entries if each.updated_ms is not None]
 
-    assert batch_from_page("public", page).newest_ms == max(seen, default=None)
+    assert batch_from_page("public", page, read_listed).newest_ms == max(seen, default=None)
 
 
 @quick
 @given(pages, st.data())
 def test_models_that_are_refused_move_to_quarantine(page: Page, data: st.DataObject) -> None:
-    batch = batch_from_page("public", page)
+    batch = batch_from_page("public", page, read_listed)
     refused = data.draw(st.sets(st.sampled_from(batch.ids))) if batch.ids else set()
     aside = set_aside(batch, [Unusable(key, "refused", b"") for key in sorted(refused)])
 
@@ -116,7 +119,7 @@ def test_models_that_are_refused_move_to_quarantine(page: Page, data: st.DataObj
 @quick
 @given(pages)
 def test_a_row_has_a_value_for_every_column(page: Page) -> None:
-    batch = batch_from_page("public", page)
+    batch = batch_from_page("public", page, read_listed)
 
     for model in batch.models:
         row = dict(zip(ROW_COLUMNS, row_from_model(batch, model), strict=True))

@@ -13,6 +13,7 @@ from support.hand_made import AT_MS, CATALOG, make_model, make_page
 from support.interrupt import When, run_cancelled
 from support.mirror import Mirror, mirroring
 
+from syncer.api.decode import read_listed
 from syncer.domain import (
     Checkpoint,
     Cycle,
@@ -72,7 +73,7 @@ class Series:
             seq=before.seq + 1,
         )
         effect = MoveCheckpoint(self.cycle, before, after, (), self.context.watermark_rule())
-        await self.context.pages.commit_page(batch_from_page(CATALOG, page), effect)
+        await self.context.pages.commit_page(batch_from_page(CATALOG, page, read_listed), effect)
 
 
 def _page(number: int) -> Page:

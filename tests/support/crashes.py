@@ -24,6 +24,7 @@ from support.mirror import (
 from support.statement_cutter import StatementCutter, Where, cutter_before
 from support.tcp_proxy import through
 
+from syncer.api.decode import read_listed
 from syncer.domain import (
     Checkpoint,
     Cycle,
@@ -117,7 +118,7 @@ class ShortCycle:
             seq=before.seq + 1,
         )
         effect = MoveCheckpoint(self.cycle, before, after, (), self.context.watermark_rule())
-        await self.context.pages.commit_page(batch_from_page(CATALOG, page), effect)
+        await self.context.pages.commit_page(batch_from_page(CATALOG, page, read_listed), effect)
 
     async def pages(self) -> int:
         """How many pages the stored checkpoint claims."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from syncer.api.decode import decode_model
+from syncer.api.decode import decode_model, read_listed
 from syncer.domain import Model, Page, SentOrder, Unusable, format_millis
 from syncer.store.rows import Batch, batch_from_page
 
@@ -36,4 +36,4 @@ def make_page(*entries: Model | Unusable, sent: int = 1, token: str | None = Non
 
 def make_batch(*entries: Model | Unusable, sent: int = 1) -> Batch:
     """What a page with these entries brings."""
-    return batch_from_page(CATALOG, make_page(*entries, sent=sent))
+    return batch_from_page(CATALOG, make_page(*entries, sent=sent), read_listed)

@@ -63,6 +63,7 @@ def test_the_captured_example_becomes_a_model_with_every_column() -> None:
         created_ms=model.created_ms,
         updated_ms=model.updated_ms,
         body=model.body,
+        fingerprint=model.fingerprint,
         content_hash=model.content_hash,
         name="GPT Image 2",
         type="custom",
@@ -403,7 +404,7 @@ def test_many_brackets_are_not_depth() -> None:
 def test_numbers_that_postgresql_can_hold_survive_digit_for_digit(text: str) -> None:
     model = decode_usable(encode_record(a="@").replace(b'"@"', text.encode()))
 
-    assert model.body.endswith(b'"a":' + text.encode() + b"}")
+    assert model.body.replace(b" ", b"").endswith(b'"a":' + text.encode() + b"}")
 
 
 @pytest.mark.parametrize(
@@ -436,7 +437,7 @@ def test_of_a_repeated_key_the_last_counts() -> None:
     model = decode_usable(raw)
 
     assert (model.id, model.name) == ("model_a", "new")
-    assert model.body.count(b'"id"') == 1
+    assert json.loads(model.body)["name"] == "new"
 
 
 def test_text_of_any_script_is_kept() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from support.builders import model, page
 
+from syncer.api.decode import read_listed
 from syncer.domain import Page, SentOrder, Unusable
 from syncer.store.rows import ROW_COLUMNS, batch_from_page, row_from_model, set_aside
 
@@ -15,33 +16,41 @@ def listing(*entries: object) -> Page:
 
 
 def test_an_empty_page_is_an_empty_batch() -> None:
-    batch = batch_from_page("public", page())
+    batch = batch_from_page("public", page(), read_listed)
 
     assert (batch.models, batch.unusable, batch.newest_ms, batch.drift) == ((), (), None, ())
 
 
 def test_models_are_in_the_byte_order_of_their_ids() -> None:
-    assert batch_from_page("public", page("é@1 b@1 a@1 Z@1 🍌@1")).ids == ["Z", "a", "b", "é", "🍌"]
+    batch = batch_from_page("public", page("é@1 b@1 a@1 Z@1 🍌@1"), read_listed)
+
+    assert batch.ids == [
+        "Z",
+        "a",
+        "b",
+        "é",
+        "🍌",
+    ]
 
 
 def test_of_two_versions_on_a_page_the_newer_is_kept_wherever_it_stands() -> None:
     old, new = model("a", 1, name="old"), model("a", 2, name="new")
 
-    assert batch_from_page("public", listing(old, new)).models == (new,)
-    assert batch_from_page("public", listing(new, old)).models == (new,)
+    assert batch_from_page("public", listing(old, new), read_listed).models == (new,)
+    assert batch_from_page("public", listing(new, old), read_listed).models == (new,)
 
 
 def test_of_two_versions_of_one_instant_the_later_listed_is_kept() -> None:
     first, second = model("a", 1, name="first"), model("a", 1, name="second")
 
-    assert batch_from_page("public", listing(first, second)).models == (second,)
+    assert batch_from_page("public", listing(first, second), read_listed).models == (second,)
 
 
 def test_a_model_that_is_usable_once_on_the_page_is_not_quarantined() -> None:
     broken = Unusable("a", "createdAt is not a date", b"{}")
 
     for entries in ((broken, model("a")), (model("a"), broken)):
-        batch = batch_from_page("public", listing(*entries))
+        batch = batch_from_page("public", listing(*entries), read_listed)
         assert (batch.ids, batch.unusable) == (["a"], ())
 
 
@@ -49,7 +58,7 @@ def test_what_is_unusable_stands_apart_sorted_and_once() -> None:
     first, second = Unusable("b", "one", b"1"), Unusable("b", "two", b"2")
     other = Unusable("a", "three", b"3")
 
-    batch = batch_from_page("public", listing(first, model("m"), second, other))
+    batch = batch_from_page("public", listing(first, model("m"), second, other), read_listed)
 
     assert batch.unusable == (other, second)
     assert batch.ids == ["m"]
@@ -58,12 +67,14 @@ def test_what_is_unusable_stands_apart_sorted_and_once() -> None:
 def test_the_newest_time_counts_unusable_models_too() -> None:
     late = Unusable("x", "too late", b"", updated_ms=model("x", 9).updated_ms)
 
-    assert batch_from_page("public", listing(model("a", 5), late)).newest_ms == 9
+    assert batch_from_page("public", listing(model("a", 5), late), read_listed).newest_ms == 9
 
 
 def test_drifted_fields_are_named_once() -> None:
     batch = batch_from_page(
-        "public", listing(model("a", drift=("tags", "custom")), model("b", drift=("tags",)))
+        "public",
+        listing(model("a", drift=("tags", "custom")), model("b", drift=("tags",))),
+        read_listed,
     )
 
     assert batch.drift == ("custom", "tags")
@@ -72,7 +83,9 @@ def test_drifted_fields_are_named_once() -> None:
 def test_models_that_postgres_refuses_move_to_quarantine_in_key_order() -> None:
     """Rows of the quarantine are locked in this order, too."""
     known = Unusable("z", "no id", b"")
-    batch = batch_from_page("public", listing(model("a"), model("b"), model("c"), known))
+    batch = batch_from_page(
+        "public", listing(model("a"), model("b"), model("c"), known), read_listed
+    )
 
     aside = set_aside(batch, [Unusable("b", "refused", b"{}")])
 
@@ -104,7 +117,7 @@ def test_a_row_holds_the_columns_in_the_order_of_the_table() -> None:
         training_images_number=3,
         thumbnail_asset_id="asset",
     )
-    batch = batch_from_page("public", listing(full))
+    batch = batch_from_page("public", listing(full), read_listed)
     at = datetime(2027, 1, 1, 0, 0, 0, 123_000, tzinfo=UTC)
 
     assert dict(zip(ROW_COLUMNS, row_from_model(batch, full), strict=True)) == {
@@ -131,4 +144,5 @@ def test_a_row_holds_the_columns_in_the_order_of_the_table() -> None:
         "body": b'{"id":"a"}',
         "content_hash": b"0123456789abcdef",
         "sent_order": 41,
+        "fingerprint": 0,
     }
