@@ -38,6 +38,8 @@ class CycleRun:
     answers: dict[str, Fetched] = field(default_factory=dict)
     """First answers that were asked before the cycle was stored, by partition."""
     _was_stopped: bool = False
+    _is_filling: bool = False
+    """Whether the last page was new to the mirror: then the next one need not be asked about."""
 
     @property
     def is_sweep(self) -> bool:
@@ -88,7 +90,11 @@ class CycleRun:
             effect = MoveCheckpoint(
                 self.cycle, stride.before, stride.after, stride.cut_off, rule, seen
             )
-            await commit_page(context, partition.name, stride.page, effect, self.tally, counted)
+            batch = await read_page(context, stride.page, is_new=self._is_filling)
+            result = await commit_batch(
+                context, partition.name, stride.page, batch, effect, self.tally, counted
+            )
+            self._is_filling = result.inserted > result.unchanged
             await pool.add(stride.cut_off)
 
         try:
@@ -154,13 +160,15 @@ def store_policy(context: CatalogContext) -> AsyncRetrying:
     )
 
 
-async def read_page(context: CatalogContext, page: Page) -> Batch:
-    """Read of a page what the mirror does not hold already.
+async def read_page(context: CatalogContext, page: Page, *, is_new: bool = False) -> Batch:
+    """Read of a page what the mirror does not hold already; all of it if that ``is_new``.
 
     Raises:
         StoreUnavailable: still so at the retry deadline.
     """
     raw = raw_batch_from_page(context.name, page)
+    if is_new:
+        return read_batch(raw, read_listed)
     stored: Mapping[str, bytes | None] = await store_policy(context)(context.pages.recognise, raw)
     return read_batch(raw, read_listed, stored)
 
@@ -184,7 +192,7 @@ async def commit_batch(
     batch: Batch,
     effect: Effect,
     *tallies: Tally,
-) -> None:
+) -> CommitResult:
     """As ``commit_page``, for a page that was read already."""
     policy = store_policy(context)
     result: CommitResult = await policy(context.pages.commit_page, batch, effect)
@@ -194,3 +202,4 @@ async def commit_batch(
     context.voice.page_committed(
         partition, batch, result, models=len(page.entries), size_bytes=page.size_bytes
     )
+    return result

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from syncer.api import jsontext
-from syncer.api.decode import DecodedPage, decode_model, decode_page, decode_retrieved
+from syncer.api.decode import DecodedPage, decode_model, decode_page, decode_retrieved, list_page
 from syncer.api.record import MAX_ID_BYTES
 from syncer.domain import Model, Unusable, format_millis
 from syncer.errors import SourceUnavailable, WalkBroken
@@ -649,3 +649,10 @@ def test_no_reader_is_asked_for_more_than_the_stack_allows() -> None:
     with pytest.raises(RecursionError):
         jsontext.refuse_too_deep(b"[" * 501 + b"]" * 501)
     jsontext.refuse_too_deep(b"[" * 500 + b"]" * 500)
+
+
+@pytest.mark.parametrize("owner", ["proj_a", None, "", "a b"])
+def test_an_owner_of_any_spelling_is_told_without_losing_the_record(owner: str | None) -> None:
+    page = list_page(encode_page(encode_record(ownerId=owner)))
+
+    assert [owner] == [entry.owner_id for entry in page.entries if not isinstance(entry, Unusable)]

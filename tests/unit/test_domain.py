@@ -12,10 +12,14 @@ from support.builders import model
 from syncer import domain
 from syncer.domain import (
     EPOCH,
+    CycleKind,
     Lane,
     Millis,
+    Partition,
+    Plan,
     SortKey,
     Unusable,
+    Walk,
     format_millis,
     key_time,
     known_id,
@@ -88,3 +92,15 @@ def test_nothing_that_travels_between_layers_can_be_changed() -> None:
     for each in values:
         assert each.__dataclass_params__.frozen, each.__name__  # type: ignore[attr-defined]
         assert not hasattr(each, "__dict__") or "__slots__" in vars(each), each.__name__
+
+
+def test_only_a_backlog_has_a_ceiling() -> None:
+    walk = Walk(SortKey.UPDATED, Millis(5), Millis(10))
+    plan = Plan(CycleKind.DELTA, "time", "a backlog", (Partition("p", walk),), None, None)
+
+    assert 9 == plan.ceiling_ms
+    assert dataclasses.replace(plan, kind=CycleKind.SWEEP).ceiling_ms is None
+    assert (
+        dataclasses.replace(plan, partitions=(Partition("p", Walk(SortKey.UPDATED)),)).ceiling_ms
+        is None
+    )

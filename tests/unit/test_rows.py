@@ -7,8 +7,16 @@ from datetime import UTC, datetime
 from support.builders import model, page
 
 from syncer.api.decode import read_listed
-from syncer.domain import Page, SentOrder, Unusable
-from syncer.store.rows import ROW_COLUMNS, batch_from_page, row_from_model, set_aside
+from syncer.domain import Listed, Millis, Model, Page, SentOrder, Unusable
+from syncer.store.rows import (
+    ROW_COLUMNS,
+    Read,
+    batch_from_page,
+    raw_batch_from_page,
+    read_batch,
+    row_from_model,
+    set_aside,
+)
 
 
 def listing(*entries: object) -> Page:
@@ -146,3 +154,38 @@ def test_a_row_holds_the_columns_in_the_order_of_the_table() -> None:
         "sent_order": 41,
         "fingerprint": 0,
     }
+
+
+def read_as(models: dict[str, Model | Unusable]) -> Read:
+    return lambda listed: models[listed.id]
+
+
+def listed(model_id: str, fingerprint: int = 7) -> Listed:
+    return Listed(model_id, Millis(0), Millis(0), None, fingerprint, b"{}", "$.models[0]")
+
+
+def test_what_is_stored_with_the_same_text_is_not_read() -> None:
+    raw = raw_batch_from_page("public", listing(listed("a"), listed("b")))
+
+    batch = read_batch(raw, read_as({"b": model("b")}), {"b": None})
+
+    assert (["b"], ["a"]) == ([each.id for each in batch.models], [each.id for each in batch.same])
+    assert ["a", "b"] == batch.ids
+
+
+def test_what_is_stored_with_the_same_content_is_read_and_left_alone() -> None:
+    read = model("a", content_hash=b"same")
+    raw = raw_batch_from_page("public", listing(listed("a")))
+
+    batch = read_batch(raw, read_as({"a": read}), {"a": b"same"})
+
+    assert ((), ["a"]) == (batch.models, batch.ids)
+
+
+def test_what_proves_unusable_when_it_is_read_goes_to_quarantine() -> None:
+    broken = Unusable("a", "a NUL", b"")
+    raw = raw_batch_from_page("public", listing(listed("a"), listed("b")))
+
+    batch = read_batch(raw, read_as({"a": broken, "b": model("b")}))
+
+    assert ((broken,), ["b"]) == (batch.unusable, batch.ids)
