@@ -109,8 +109,7 @@ class Question:
     """Ask what was deleted lately instead of what is listed (private). Replaces ``status``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(NamedTuple):
     """One usable catalog record, normalised: secrets redacted, URL signatures cut."""
 
     id: str

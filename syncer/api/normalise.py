@@ -287,14 +287,16 @@ def _is_secret(key: str, value: object) -> bool:
 
 
 def _stable(record: dict[str, object]) -> dict[str, object]:
-    stable = {key: value for key, value in record.items() if key not in _VOLATILE_WHOLE}
+    stable = dict(record)
+    for key in _VOLATILE_WHOLE:
+        stable.pop(key, None)
     for key in _SETS:
         words = stable.get(key)
-        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+        if isinstance(words, list) and len(words) > 1 and set(map(type, words)) == {str}:
             stable[key] = sorted(set(words))
     for key, strip in _STRIP.items():
-        if key in stable:
-            stable[key] = strip(stable[key])
+        if value := stable.get(key):
+            stable[key] = strip(value)
     return stable
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -133,7 +132,7 @@ async def test_a_row_without_a_fingerprint_is_compared_by_its_content(
     async with mirroring(migrated_database_url, source, time=time) as mirror:
         await mirror.sync()
         async with mirror.context() as context:
-            model = replace(make_model("m1"), fingerprint=NO_FINGERPRINT)
+            model = make_model("m1")._replace(fingerprint=NO_FINGERPRINT)
             await context.pages.commit_page(make_batch(model), NoEffect())
 
             stored = await context.pages.recognise(

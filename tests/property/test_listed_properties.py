@@ -87,7 +87,7 @@ def test_a_record_that_is_read_late_is_the_same_record(
     assert isinstance(read, Model)
     assert isinstance(whole, Model)
     assert canonical(read.body) == canonical(whole.body)
-    assert replace(read, body=b"", fingerprint=0) == replace(whole, body=b"", fingerprint=0)
+    assert read._replace(body=b"", fingerprint=0) == whole._replace(body=b"", fingerprint=0)
     told = (entry.id, entry.created_ms, entry.updated_ms, entry.owner_id, entry.fingerprint)
     assert told == (read.id, read.created_ms, read.updated_ms, read.owner_id, read.fingerprint)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from support.oracle_edits import Author
     from support.oracle_snapshot import Row, Snapshot
 
-    from syncer.domain import Page, Question
+    from syncer.domain import Question
     from syncer.simulator.catalog import Record
 
 KIND_OF_LANE = {Lane.BACKFILL: CycleKind.BACKFILL, Lane.POLL: CycleKind.DELTA}
@@ -156,9 +156,9 @@ def overtaken(snapshot: Snapshot, shown: Iterable[Shown]) -> Iterator[str]:
             yield f"{model_id}: the answer {row.version} stands instead of {version}"
 
 
-def entries_of(page: Page) -> Iterator[tuple[str, bytes]]:
+def contents_of(entries: Iterable[Model | Unusable]) -> Iterator[tuple[str, bytes]]:
     """Ids and contents of the models of a page."""
-    for entry in page.entries:
+    for entry in entries:
         if isinstance(entry, Model):
             yield entry.id, entry.content_hash
 

@@ -27,6 +27,7 @@ from support.oracle_edits import Author, Edit, Turn
 from support.oracle_process import End, OracleClock, Process
 from support.oracle_snapshot import Snapshot, empty, fingerprint, look
 
+from syncer.api.decode import read_entries
 from syncer.domain import CycleKind, Lane, SortKey, Unusable, known_id
 from syncer.errors import LeaseHeld
 from syncer.oneshot import Job
@@ -217,7 +218,8 @@ class World:
             self.fenced = await fingerprint(self.mirror.observer)
 
     def _note(self, lane: Lane, question: Question, page: Page) -> None:
-        self.ever_shown.update(checks.entries_of(page))
+        entries = read_entries(page.entries)
+        self.ever_shown.update(checks.contents_of(entries))
         if lane is Lane.SWEEP or (question.sort_key is SortKey.CREATED and lane is Lane.POLL):
             is_end = page.next_token is None and question.before_ms is None
             self.by_sweep.append((is_end, frozenset(self.author.listed())))
@@ -227,7 +229,7 @@ class World:
         if kind is CycleKind.DELTA and question.sort_key is SortKey.CREATED:
             # A poll that is a sweep of its own: there is no walk that it could pass over.
             kind = None
-        for entry in page.entries:
+        for entry in entries:
             model_id = ids.get(known_id(entry), known_id(entry))
             # While the answer travelled the source may have gone on.
             is_current = checks.is_same(entry, listed.get(model_id))

@@ -7,7 +7,6 @@ Each scene commits hand-made pages and says what was stored; P3 knows what shoul
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from support.hand_made import AT_MS, make_batch, make_model
@@ -127,9 +126,9 @@ async def page_with_what_only_postgresql_refuses(
 ) -> CommitResult:
     """Twenty models, three of them with a value that slipped through the decoder."""
     models = [make_model(f"m{number:02}") for number in range(20)]
-    models[7] = replace(models[7], body=b'{"n":1e200000}')
-    models[13] = replace(models[13], name="a\0b")
-    models[19] = replace(models[19], body=b'{"broken"')
+    models[7] = models[7]._replace(body=b'{"n":1e200000}')
+    models[13] = models[13]._replace(name="a\0b")
+    models[19] = models[19]._replace(body=b'{"broken"')
     async with mirroring(url) as mirror, mirror.context() as context:
         result = await context.pages.commit_page(make_batch(*models), NoEffect())
         if look is not None:

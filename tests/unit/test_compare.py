@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ LISTED = make_model("m", tags=["a", "b"], capabilities=["txt2img"])
 
 
 def stored(*, removed: bool = False, body_hash: bytes | None = None, **columns: Any) -> Stored:
-    row = replace(LISTED, **columns)
+    row = LISTED._replace(**columns)
     return Stored(row, LISTED.content_hash if body_hash is None else body_hash, removed)
 
 

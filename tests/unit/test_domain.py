@@ -64,7 +64,7 @@ def test_an_entry_is_told_apart_by_its_id_or_else_by_its_key() -> None:
 
 
 def test_an_entrys_time_depends_on_the_order_that_is_asked() -> None:
-    entry = dataclasses.replace(model("m1", 5), updated_ms=Millis(7))
+    entry = model("m1", 5)._replace(updated_ms=Millis(7))
 
     assert key_time(entry, SortKey.CREATED) == 5
     assert key_time(entry, SortKey.UPDATED) == 7
