@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,6 +70,11 @@ class NoObserver:
         """Count nothing."""
 
 
+def no_queue() -> float:
+    """For a source that anybody may ask at any time."""
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogContext:
     """One catalog, under one lease."""
@@ -95,6 +100,8 @@ class CatalogContext:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """Held while removals are confirmed and while a poll is under way: they take turns."""
     observer: CycleObserver = field(default_factory=NoObserver)
+    queue_s: Callable[[], float] = no_queue
+    """Seconds until the request budget would let one more request go."""
     _sent: Iterator[int] = field(
         default_factory=lambda: iter(range(1, 1 << _SENT_ORDER_BITS)), repr=False
     )

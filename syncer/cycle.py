@@ -63,6 +63,7 @@ class CycleRun:
             page_size=context.page_size,
             stop=context.stop.child(),
             observer=context.voice.partitions_changed,
+            queue_s=context.queue_s,
         )
 
         async def crawl(checkpoint: Checkpoint) -> None:

@@ -123,6 +123,7 @@ class Runtime:
             retry_deadline_s=self.settings.limits.retry_deadline_s,
             owner=OwnerCheck(catalog.name),
             observer=self.observer,
+            queue_s=self.source.queue_s,
         )
 
 

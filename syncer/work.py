@@ -56,6 +56,7 @@ class WorkPool:
         page_size: int,
         stop: StopSignal,
         observer: PoolObserver,
+        queue_s: Callable[[], float],
     ) -> None:
         self._waiting = [each for each in checkpoints if _is_open(each)]
         self._horizon_ms = horizon_ms
@@ -63,6 +64,7 @@ class WorkPool:
         self.stop = stop
         """Ends this cycle; set from outside, or by an error after which nothing else can work."""
         self._observer = observer
+        self._queue_s = queue_s
         self._changed = asyncio.Condition()
         self._active: dict[str, _Progress] = {}
         self._idle = 0
@@ -99,6 +101,9 @@ class WorkPool:
             page_size=self._page_size,
         )
         if self._idle == 0 or self._ready() is not None or not self._is_longest(name):
+            return stride
+        if self._queue_s() > 0:
+            # The budget is what holds the walk up: more hands would only spend some of it on cuts.
             return stride
         if stride.after.partition.walk.after_ms == stride.before.partition.walk.after_ms:
             # In the middle of a token chain; its offsets belong to the bounds it began with.

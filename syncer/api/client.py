@@ -126,6 +126,10 @@ class SourceClient:
         """Requests put on the wire so far, repeated ones included."""
         return self._requests_sent
 
+    def queue_s(self) -> float:
+        """Seconds until the budget would let one more request go; 0 when it waits for nobody."""
+        return self._limiter.delay_s
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         return self
@@ -221,7 +225,7 @@ class SourceClient:
             clock=self._clock,
             rng=self._rng,
             on_retry=self._retry_scheduled,
-            queue_s=lambda: self._limiter.delay_s,
+            queue_s=self.queue_s,
         )
         result: T = await policy(self._attempt, call, read)
         return result

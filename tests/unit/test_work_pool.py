@@ -45,6 +45,7 @@ class Yard:
         self.counts: list[tuple[int, int]] = []
         self.begun: list[str] = []
         self.at_once = 0
+        self.queue_s = 0.0
         self.most_at_once = 0
         self.taken: dict[str, Checkpoint] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
@@ -54,6 +55,7 @@ class Yard:
             page_size=10,
             stop=self.stop,
             observer=self._observe,
+            queue_s=lambda: self.queue_s,
         )
 
     def _observe(self, *, done: int, known: int) -> None:
@@ -375,6 +377,17 @@ async def test_nothing_is_cut_while_everybody_is_busy() -> None:
     yard, running = await at_work("everything", workers=1)
 
     assert await uncut(yard, "everything", walk(99), *DENSE)
+    await finish(yard, running)
+
+
+async def test_nothing_is_cut_while_the_request_budget_is_what_holds_the_walk_up() -> None:
+    """P7: a part more costs a request or two, and nobody could walk it any sooner."""
+    yard, running = await at_work("everything", workers=2)
+    yard.queue_s = 0.5
+
+    assert await uncut(yard, "everything", walk(99), *DENSE)
+    yard.queue_s = 0.0
+    assert yard.pool.cut(stride(yard.taken["everything"], walk(99), *DENSE)).cut_off
     await finish(yard, running)
 
 
