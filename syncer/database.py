@@ -12,13 +12,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from syncer.config import Settings, require_database
 from syncer.domain import Clock
-from syncer.embedded import EmbeddedServer, embedded_postgres
 from syncer.store.migrate import migrate, require_current
 from syncer.store.pool import Connection, open_connection
 from syncer.telemetry import Event, logger
+
+if TYPE_CHECKING:
+    from syncer.embedded import EmbeddedServer
 
 STATEMENT_SHARE = 0.6
 """Statement and idle limits, as a share of the lease's time to live: a writer that hangs loses its
@@ -46,6 +49,8 @@ async def open_database(
     if settings.database.url:
         yield Database(settings.database.url, None)
         return
+    from syncer.embedded import embedded_postgres  # noqa: PLC0415 - only where it is used
+
     async with embedded_postgres(
         settings.database.data_dir,
         clock=clock,

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from syncer.config import Settings, require_database
 from syncer.database import open_database, open_reader
 from syncer.domain import Clock
-from syncer.embedded import has_cluster
 from syncer.errors import SchemaMismatch
 from syncer.status import Document, build_status
 from syncer.store.migrate import read_state
@@ -71,7 +71,7 @@ async def open_existing(settings: Settings, clock: Clock) -> AsyncIterator[Conne
         SchemaMismatch: the schema is behind or ahead, or an operator has yet to create it.
     """
     require_database(settings)
-    if not settings.database.url and not has_cluster(settings.database.data_dir):
+    if not settings.database.url and not _has_embedded(settings.database.data_dir):
         yield None
         return
     async with (
@@ -83,3 +83,9 @@ async def open_existing(settings: Settings, clock: Clock) -> AsyncIterator[Conne
             at = f"at migration {state.applied[-1]:04d}" if state.applied else "empty"
             raise SchemaMismatch(f"the database is {at}, this build needs {state.newest_known:04d}")
         yield connection
+
+
+def _has_embedded(data_dir: Path) -> bool:
+    from syncer.embedded import has_cluster  # noqa: PLC0415 - only where no database is named
+
+    return has_cluster(data_dir)

@@ -8,7 +8,6 @@ Kind: conductor.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import random
@@ -67,6 +66,8 @@ def demo(invocation: Invocation, models: int, keep: bool) -> None:  # noqa: FBT0
 
 async def _until_signal(invocation: Invocation, *, models: int, keep: bool) -> ExitCode:
     """The demo; a signal cancels it and is the reason of its end."""
+    import asyncio  # noqa: PLC0415 - start-up time
+
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.crawl import StopSignal  # noqa: PLC0415
 
@@ -86,6 +87,8 @@ async def _until_signal(invocation: Invocation, *, models: int, keep: bool) -> E
 
 @contextlib.contextmanager
 def _signals_set(stop: StopSignal) -> Iterator[None]:
+    import asyncio  # noqa: PLC0415 - start-up time
+
     hint = "Nothing was left behind; 'syncer demo' starts from the beginning."
     reasons = {
         signal.SIGINT: Interrupted("the demo was interrupted", hint=hint),

@@ -6,7 +6,6 @@ Kind: conductor.
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -135,6 +134,8 @@ def simulate(
         fail(ConfigError(str(error), hint="'syncer simulate --fault list' explains each."))
 
     async def serve() -> ExitCode:
+        import asyncio  # noqa: PLC0415 - start-up time
+
         asked_to_stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM):

@@ -10,10 +10,11 @@ Kind: edge (structlog, imported when first needed: it takes longer than ``syncer
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from syncer.errors import ConfigError
 from syncer.telemetry.events import LIBRARY_REPORTED
@@ -22,6 +23,7 @@ from syncer.telemetry.redaction import Redactor, Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -58,8 +60,7 @@ def configure_logging(
     Raises:
         ConfigError: ``level`` or ``format`` is not one of the known words.
     """
-    import structlog  # noqa: PLC0415 - costs more than `syncer --help` may take
-
+    structlog = _load_structlog()
     _require("log.level", level, LEVELS)
     _require("log.format", format, FORMATS)
     on_terminal = stream.isatty()
@@ -85,10 +86,25 @@ def configure_logging(
 
 def logger(**context: object) -> FilteringBoundLogger:
     """Return a logger that adds ``context`` to each of its lines."""
-    import structlog  # noqa: PLC0415 - costs more than `syncer --help` may take
-
+    structlog = _load_structlog()
     bound: FilteringBoundLogger = structlog.get_logger().bind(**context)
     return bound
+
+
+def _load_structlog() -> ModuleType:
+    """Import structlog without what it would only need for tracebacks that we never ask it for.
+
+    It loads rich and pygments, a third of the start of a command, where they are installed; here
+    that import fails, as where they are not. A program that has loaded rich by then pays nothing.
+    """
+    if "structlog" not in sys.modules and "rich" not in sys.modules:
+        modules = cast("dict[str, ModuleType | None]", sys.modules)
+        modules["rich"] = None
+        try:
+            return importlib.import_module("structlog")
+        finally:
+            del modules["rich"]
+    return importlib.import_module("structlog")
 
 
 def _require(key: str, value: str, known: tuple[str, ...]) -> None:
