@@ -11,12 +11,15 @@ Kind: pure.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from decimal import Decimal, InvalidOperation
 
 MAX_DEPTH = 500
 """Levels of nesting; half of the interpreter's recursion limit, a twelfth of PostgreSQL's."""
+
+_SLICE_BYTES = 65_536
 
 _SPACE = b" \t\r\n"
 _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
@@ -51,8 +54,13 @@ class NotJsonError(ValueError):
 
 def refuse_other_than_utf8(text: bytes) -> None:
     """Raise ``NotJsonError`` for bytes in any other encoding, wherever they stand."""
+    check = codecs.getincrementaldecoder("utf-8")().decode
+    view = memoryview(text)
     try:
-        text.decode()
+        # In slices: as a whole the text would be in memory again, up to four times as large.
+        for begin in range(0, len(view), _SLICE_BYTES):
+            check(view[begin : begin + _SLICE_BYTES])
+        check(b"", final=True)
     except UnicodeDecodeError as error:
         raise NotJsonError("it is not UTF-8") from error
 
