@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from syncer.api.room import PAGE_GOAL_BYTES
 from syncer.config import CatalogSettings
-from syncer.crawl import Fetcher, PageSource, StopSignal
+from syncer.crawl import Fetcher, Hand, PageSource, StopSignal, uncounted
 from syncer.domain import (
     Clock,
     Cycle,
@@ -102,6 +104,10 @@ class CatalogContext:
     observer: CycleObserver = field(default_factory=NoObserver)
     queue_s: Callable[[], float] = no_queue
     """Seconds until the request budget would let one more request go."""
+    hand: Callable[[], AbstractContextManager[Hand]] = uncounted
+    """Counts pages in memory until they are stored."""
+    page_goal_bytes: int = PAGE_GOAL_BYTES
+    """A larger page of several models is asked for again in halves."""
     _sent: Iterator[int] = field(
         default_factory=lambda: iter(range(1, 1 << _SENT_ORDER_BITS)), repr=False
     )
@@ -136,6 +142,8 @@ class CatalogContext:
             next_sent_order=self._next_sent_order,
             on_page_halved=self.voice.page_halved,
             check=self.owner.check,
+            hand=self.hand,
+            page_goal_bytes=self.page_goal_bytes,
         )
 
     def watermark_rule(self) -> WatermarkRule:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from syncer.api.room import PAGE_GOAL_BYTES
 from syncer.domain import Checkpoint, Lane, Page, PartitionPhase, Question, Scope, SentOrder
 from syncer.errors import PageTooLarge, SyncerError
 from syncer.planner.walk import Reading, advance, next_question
@@ -40,6 +42,32 @@ class PageSource(Protocol):
     ) -> bytes | None:
         """One model's answer as sent; ``None`` when the source does not know the id."""
         ...
+
+
+class Hand(Protocol):
+    """Counts the bytes of pages that were read and are not stored yet; never waits."""
+
+    def take(self, size_bytes: int) -> None:
+        """Count a page."""
+        ...
+
+    def drop(self, size_bytes: int) -> None:
+        """Count it no more."""
+        ...
+
+
+class _NoCount:
+    def take(self, size_bytes: int) -> None:
+        """Count nothing."""
+
+    def drop(self, size_bytes: int) -> None:
+        """Count nothing."""
+
+
+@contextmanager
+def uncounted() -> Iterator[Hand]:
+    """A hand of any size."""
+    yield _NoCount()
 
 
 class StopSignal:
@@ -110,6 +138,22 @@ class Fetcher:
     check: Callable[[Page], None] = _accept
     """Raises what forbids an answer to be used at all."""
     is_deleted_feed: bool = False
+    hand: Callable[[], AbstractContextManager[Hand]] = uncounted
+    """Opened for each crawl."""
+    page_goal_bytes: int = PAGE_GOAL_BYTES
+    """What a page may be expected to have when more models are asked for again."""
+
+    def resized(self, last: Fetched, reading: Reading) -> Fetcher:
+        """Asks for as many models as the last answer did, or twice as many where that is little.
+
+        One large model makes the page around it small, and not the rest of the partition.
+        """
+        size = last.page_size
+        is_light = 4 * last.page.size_bytes <= self.page_goal_bytes
+        # A token speaks of pages of its size.
+        if size < self.page_size and is_light and reading.token is None:
+            size = min(self.page_size, 2 * size)
+        return replace(self, page_size=size)
 
     async def fetch(self, checkpoint: Checkpoint, reading: Reading) -> Fetched:
         """Ask what comes next; a page too large for us is asked again in halves, down to 1.
@@ -180,54 +224,70 @@ async def crawl_partition(
     Cancel-safe: yes; an unfinished commit has an unknown outcome and is found out on resume.
     """
     error: SyncerError | None = None
-    async with asyncio.TaskGroup() as group:
-        stopping = group.create_task(stop.wait(), name="stop")
-        fetching: asyncio.Task[Fetched | SyncerError] | None = None
-        fetched: Fetched | SyncerError | None = first
-        try:
-            while checkpoint.phase is not PartitionPhase.COMPLETE:
-                stop.check()
-                if fetched is None:
-                    fetching = fetching or _ask(group, fetcher, checkpoint, Reading())
-                    await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    with fetcher.hand() as hand:
+        if first is not None:
+            hand.take(first.page.size_bytes)
+        async with asyncio.TaskGroup() as group:
+            stopping = group.create_task(stop.wait(), name="stop")
+            fetching: asyncio.Task[Fetched | SyncerError] | None = None
+            fetched: Fetched | SyncerError | None = first
+            try:
+                while checkpoint.phase is not PartitionPhase.COMPLETE:
                     stop.check()
-                    fetched, fetching = fetching.result(), None
-                if isinstance(fetched, SyncerError):
-                    raise fetched
-                stride, reading = _stride(checkpoint, fetched)
-                stride = cut(stride)
-                if stride.after.phase is not PartitionPhase.COMPLETE:
-                    smaller = replace(fetcher, page_size=fetched.page_size)
-                    fetching = _ask(group, smaller, stride.after, reading)
-                fetched = None
-                await commit(stride)
-                checkpoint = stride.after
-        except SyncerError as caught:
-            error = caught
-        finally:
-            stopping.cancel()
-            if fetching is not None:
-                fetching.cancel()
+                    if fetched is None:
+                        fetching = fetching or _ask(group, fetcher, checkpoint, Reading(), hand)
+                        await asyncio.wait(
+                            {fetching, stopping}, return_when=asyncio.FIRST_COMPLETED
+                        )
+                        stop.check()
+                        fetched, fetching = fetching.result(), None
+                    if isinstance(fetched, SyncerError):
+                        raise fetched
+                    stride, reading = _stride(checkpoint, fetched)
+                    stride = cut(stride)
+                    if stride.after.phase is not PartitionPhase.COMPLETE:
+                        resized = fetcher.resized(fetched, reading)
+                        fetching = _ask(group, resized, stride.after, reading, hand)
+                    fetched = first = None
+                    await commit(stride)
+                    checkpoint = stride.after
+                    hand.drop(stride.page.size_bytes)
+                    # Or it would stay in memory until the next page is here.
+                    del stride
+            except SyncerError as caught:
+                error = caught
+            finally:
+                stopping.cancel()
+                if fetching is not None:
+                    fetching.cancel()
     if error is not None:
         raise error
 
 
 def _ask(
-    group: asyncio.TaskGroup, fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading
+    group: asyncio.TaskGroup,
+    fetcher: Fetcher,
+    checkpoint: Checkpoint,
+    reading: Reading,
+    hand: Hand,
 ) -> asyncio.Task[Fetched | SyncerError]:
     return group.create_task(
-        _fetch_or_error(fetcher, checkpoint, reading), name=f"fetch {checkpoint.partition.name}"
+        _fetch_or_error(fetcher, checkpoint, reading, hand),
+        name=f"fetch {checkpoint.partition.name}",
     )
 
 
 async def _fetch_or_error(
-    fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading
+    fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading, hand: Hand
 ) -> Fetched | SyncerError:
     """Errors as values: one that is raised in a task group would cancel the commit under way."""
     try:
-        return await fetcher.fetch(checkpoint, reading)
+        fetched = await fetcher.fetch(checkpoint, reading)
     except SyncerError as error:
         return error
+    # Here, with nothing to wait for in between: the client counts it up to its return.
+    hand.take(fetched.page.size_bytes)
+    return fetched
 
 
 def _stride(checkpoint: Checkpoint, fetched: Fetched) -> tuple[Stride, Reading]:

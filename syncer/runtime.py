@@ -21,6 +21,7 @@ from typing import Any
 from syncer import __version__
 from syncer.api.client import SourceClient
 from syncer.api.limits import Limiter
+from syncer.api.room import PAGE_GOAL_BYTES
 from syncer.config import CatalogSettings, Credentials, Settings
 from syncer.context import CatalogContext, CycleObserver, NoObserver
 from syncer.crawl import StopSignal
@@ -124,6 +125,8 @@ class Runtime:
             owner=OwnerCheck(catalog.name),
             observer=self.observer,
             queue_s=self.source.queue_s,
+            hand=self.source.hand,
+            page_goal_bytes=min(PAGE_GOAL_BYTES, self.settings.limits.max_page_bytes),
         )
 
 

@@ -26,6 +26,7 @@ from syncer.api.retry import (
     parse_retry_after,
     retry_policy,
 )
+from syncer.api.room import PAGE_GOAL_BYTES, Room
 from syncer.api.transport import Answer, HasAuthorization, Transport
 from syncer.domain import Page, SentOrder, to_millis
 from syncer.errors import ConfigError, SourceThrottled, SourceUnavailable, SyncerError
@@ -33,9 +34,11 @@ from syncer.errors import ConfigError, SourceThrottled, SourceUnavailable, Synce
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from syncer.api.limits import Limiter
+    from syncer.api.room import Share
     from syncer.domain import Clock, Lane, Question, Scope
 
 __all__ = ["HasAuthorization", "RawAnswer", "RequestObserver", "SourceClient"]
@@ -72,6 +75,8 @@ class _Call:
     params: Mapping[str, str]
     lane: Lane
     next_sent_order: Callable[[], SentOrder] = _no_order
+    limit_bytes: int | None = None
+    """Where reading stops before ``max_page_bytes``."""
 
     @property
     def name(self) -> str:
@@ -104,6 +109,7 @@ class SourceClient:
         observer: RequestObserver | None = None,
         decode: Callable[[bytes], DecodedPage] = list_page,
         user_agent: str = "syncer",
+        room: Room | None = None,
     ) -> None:
         self._transport = Transport(
             base_url=base_url,
@@ -120,6 +126,7 @@ class SourceClient:
         self._observer = observer or Nobody()
         self._decode = decode
         self._requests_sent = 0
+        self.room = room or Room()
 
     @property
     def requests_sent(self) -> int:
@@ -160,11 +167,13 @@ class SourceClient:
             SourceRefused: the credentials are no good (a run-out JWT was read anew first).
             SourceRejected: this question is not answered.
             SourceLimitReached: the plan's limit; asking again is pointless for now.
-            PageTooLarge: over ``max_page_bytes``; ask for fewer models.
+            PageTooLarge: over ``max_page_bytes``, or with several models over
+                ``PAGE_GOAL_BYTES``; ask for fewer.
             WalkBroken: the page breaks what the source promised.
         Cancel-safe: yes; nothing is kept of an answer that was not returned.
         """
-        call = _Call("/models", build_params(scope, question), lane, next_sent_order)
+        limit_bytes = PAGE_GOAL_BYTES if question.page_size > 1 else None
+        call = _Call("/models", build_params(scope, question), lane, next_sent_order, limit_bytes)
 
         def read(sent: _Sent) -> Page:
             self._require_success(call, sent.answer)
@@ -230,8 +239,18 @@ class SourceClient:
         result: T = await policy(self._attempt, call, read)
         return result
 
+    def hand(self) -> AbstractContextManager[Share]:
+        """Counts the pages that somebody is about to store, so that reading waits for them."""
+        return self.room.hand()
+
     async def _attempt(self, call: _Call, read: Callable[[_Sent], T]) -> T:
-        sent = await self._send(call)
+        # Before the request: while pages wait for the database, no connection waits for us.
+        await self.room.until_free()
+        with self.room.reader() as share:
+            return await self._attempt_within(share, call, read)
+
+    async def _attempt_within(self, share: Share, call: _Call, read: Callable[[_Sent], T]) -> T:
+        sent = await self._send(call, share)
         if self._credentials.kind == "bearer" and is_expired_token(
             sent.answer.status, sent.answer.headers
         ):
@@ -240,7 +259,8 @@ class SourceClient:
             with suppress(ConfigError):
                 # A file that cannot be read now may come back; the next line says that it is away.
                 self._credentials.reload()
-            sent = await self._send(call)
+            share.drop_all()
+            sent = await self._send(call, share)
         with self._failure_reported(call, lambda: sent.duration_s):
             result = read(sent)
         self._finished(call, "ok", sent.duration_s)
@@ -248,14 +268,16 @@ class SourceClient:
             self._limiter.succeed()
         return result
 
-    async def _send(self, call: _Call) -> _Sent:
+    async def _send(self, call: _Call, share: Share) -> _Sent:
         """Send one request when it is allowed, and read its answer whole."""
         async with self._limiter.slot(call.lane):
             started = self._clock.monotonic()
             with self._failure_reported(call, lambda: self._clock.monotonic() - started):
                 order = call.next_sent_order()
                 self._requests_sent += 1
-                answer = await self._transport.get(call.path, call.params)
+                answer = await self._transport.get(
+                    call.path, call.params, share=share, limit_bytes=call.limit_bytes
+                )
             return _Sent(answer, order, self._clock.monotonic() - started)
 
     def _require_success(self, call: _Call, answer: Answer) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from syncer.api.room import Share
+
 CHUNK_BYTES = 65_536
 ERROR_BODY_BYTES = 65_536
 """Of an unsuccessful answer; enough for any reason, and the rest of an HTML page is no loss."""
@@ -111,14 +113,21 @@ class Transport:
         if session is not None:
             await session.close()
 
-    async def get(self, path: str, params: Mapping[str, str]) -> Answer:
+    async def get(
+        self, path: str, params: Mapping[str, str], *, share: Share, limit_bytes: int | None = None
+    ) -> Answer:
         """Send one request and read its answer.
 
         ``path`` is below the base URL and percent-encoded. Redirects are not followed.
 
+        Args:
+            share: counts what is read, and says when to wait; such a wait is not the source's, and
+                does not count against the time limit.
+            limit_bytes: stop earlier than ``max_page_bytes``.
+
         Raises:
             SourceUnavailable: no complete answer, for whatever reason of the network.
-            PageTooLarge: a success whose decompressed body is over ``max_page_bytes``.
+            PageTooLarge: a success whose decompressed body is over the limit.
         Cancel-safe: yes; the connection of a cancelled request is closed.
         """
         if self._session is None:
@@ -126,7 +135,7 @@ class Transport:
         request = f"GET {path}"
         try:
             async with (
-                asyncio.timeout(self._request_timeout_s),
+                asyncio.timeout(self._request_timeout_s) as time_limit,
                 self._session.get(
                     URL(f"{self._base_url}{path}", encoded=True),
                     params=params,
@@ -134,10 +143,17 @@ class Transport:
                     middlewares=(self._authorizer(request),),
                 ) as response,
             ):
-                body = await self._read_body(request, response)
+                limit = self._limit_of(response, limit_bytes)
+                chunks, is_whole = await _read_body(response, limit.bytes, share, time_limit)
+                if limit.is_refusal and not is_whole:
+                    raise PageTooLarge(
+                        f"{request} answered {response.status} with more than {limit.bytes} bytes, "
+                        f"{limit.reason}",
+                        status=response.status,
+                    )
         except (aiohttp.ClientError, OSError) as error:
             raise self._translated(error, request) from error
-        return Answer(response.status, response.headers, body)
+        return Answer(response.status, response.headers, b"".join(chunks)[: limit.bytes])
 
     def _authorizer(self, request: str) -> aiohttp.ClientMiddlewareType:
         """Put the credentials on the request as the last thing before it is sent.
@@ -160,22 +176,12 @@ class Transport:
 
         return authorize
 
-    async def _read_body(self, request: str, response: aiohttp.ClientResponse) -> bytes:
-        is_success = _is_success(response.status)
-        limit_bytes = self._max_page_bytes if is_success else ERROR_BODY_BYTES
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-            body += chunk
-            if len(body) > limit_bytes:
-                response.close()
-                break
-        if is_success and len(body) > limit_bytes:
-            raise PageTooLarge(
-                f"{request} answered {response.status} with more than {limit_bytes} bytes, "
-                "the limit set by limits.max_page_bytes",
-                status=response.status,
-            )
-        return bytes(body[:limit_bytes])
+    def _limit_of(self, response: aiohttp.ClientResponse, limit_bytes: int | None) -> _Limit:
+        if not _is_success(response.status):
+            return _Limit(ERROR_BODY_BYTES, is_refusal=False)
+        if limit_bytes is None or limit_bytes >= self._max_page_bytes:
+            return _Limit(self._max_page_bytes, reason="the limit set by limits.max_page_bytes")
+        return _Limit(limit_bytes, reason="too much at once for more than one model")
 
     def _translated(self, error: Exception, request: str) -> Exception:
         host = self._base_url.host or "the source"
@@ -185,6 +191,44 @@ class Transport:
             peer=host if self._base_url.is_default_port() else f"{host}:{self._base_url.port}",
             timeout_s=self._request_timeout_s,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """How much of one answer is read."""
+
+    bytes: int
+    reason: str = ""
+    is_refusal: bool = True
+    """What is longer is no answer; else its beginning is enough."""
+
+
+async def _read_body(
+    response: aiohttp.ClientResponse, limit_bytes: int, share: Share, time_limit: asyncio.Timeout
+) -> tuple[list[bytes], bool]:
+    """The body in pieces, and whether that is all of it: reading stops after ``limit_bytes``."""
+    chunks: list[bytes] = []
+    size_bytes = 0
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        chunks.append(chunk)
+        size_bytes += len(chunk)
+        share.take(len(chunk))
+        if size_bytes > limit_bytes:
+            response.close()
+            return chunks, False
+        if not share.may_go_on:
+            await _wait_for_room(share, time_limit)
+    return chunks, True
+
+
+async def _wait_for_room(share: Share, time_limit: asyncio.Timeout) -> None:
+    """Wait until this reader may go on; a wait of ours is not charged to the source."""
+    loop, deadline = asyncio.get_running_loop(), time_limit.when()
+    began = loop.time()
+    time_limit.reschedule(None)
+    await share.until_may_go_on()
+    if deadline is not None:
+        time_limit.reschedule(deadline + loop.time() - began)
 
 
 def _is_success(status: int) -> bool:

@@ -212,7 +212,11 @@ class Editing:
     def _first_models(self) -> Iterable[dict[str, Any]]:
         if self.options.models:
             yield self._generator.unlisted()
-        yield from self._generator.public(self.options.models)
+        ballast = (
+            {"ballast": "b" * self.options.ballast_bytes} if self.options.ballast_bytes else {}
+        )
+        for model in self._generator.public(self.options.models):
+            yield model | ballast
         yield from self._generator.private(self.options.private_models)
 
     def _add(self, overrides: Mapping[str, object], at_ms: int) -> dict[str, Any]:

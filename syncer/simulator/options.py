@@ -60,6 +60,8 @@ class SimulatorOptions:
     """What the rate-limit faults ask for."""
     drip_interval_s: float = 0.2
     """Pause between the twenty pieces of a dripping body."""
+    ballast_bytes: int = 0
+    """Text that each public model of the beginning carries besides, for pages of any size."""
     oversized_row_bytes: int = 262_144
     """White space that the fault ``oversized-page`` adds to each row."""
 
@@ -72,3 +74,5 @@ class SimulatorOptions:
             raise ValueError("rate_per_minute must be at least 1, or None for unlimited")
         if self.latency_ms < 0 or self.churn_per_minute < 0:
             raise ValueError("latency_ms and churn_per_minute must not be negative")
+        if self.ballast_bytes < 0:
+            raise ValueError("ballast_bytes must not be negative")

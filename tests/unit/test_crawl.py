@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.builders import checkpoint, page, walk
 
+from syncer.api.room import PAGE_GOAL_BYTES
 from syncer.crawl import Fetched, Fetcher, StopSignal, Stride, crawl_partition
 from syncer.domain import Lane, Page, PartitionPhase, Question, Scope, SentOrder
 from syncer.errors import (
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 SCOPE = Scope(tags=("Video",))
 THREE_PAGES = (page("a@1 b@3", more="t1"), page("b@3 c@5", more="t2"), page("c@5 d@9"))
+HEAVY = PAGE_GOAL_BYTES // 4 + 1
+"""Twice as many models would be half of what a page may have."""
 
 
 async def settle() -> None:
@@ -174,7 +178,9 @@ async def test_a_page_that_arrives_early_waits_for_the_commit_before_it() -> Non
 async def test_the_first_answer_is_not_asked_for_when_it_is_known_already() -> None:
     desk = Desk(*THREE_PAGES[1:])
 
-    await desk.crawl(first=Fetched(THREE_PAGES[0], Reading(), page_size=3))
+    heavy = replace(THREE_PAGES[0], size_bytes=HEAVY)
+    desk.answers[0] = replace(THREE_PAGES[1], size_bytes=HEAVY)
+    await desk.crawl(first=Fetched(heavy, Reading(), page_size=3))
 
     assert desk.after() == [2, 4]
     assert {question.page_size for question in desk.questions} == {3}
@@ -351,13 +357,36 @@ def test_a_part_that_begins_after_the_stop_is_stopped_already() -> None:
 
 
 async def test_a_page_too_large_is_asked_for_in_halves_and_stays_so() -> None:
-    desk = Desk(PageTooLarge(), PageTooLarge(), *THREE_PAGES)
+    heavy = [replace(each, size_bytes=HEAVY) for each in THREE_PAGES]
+    desk = Desk(PageTooLarge(), PageTooLarge(), *heavy)
 
     await desk.crawl()
 
     assert [question.page_size for question in desk.questions] == [7, 3, 1, 1, 1]
     assert desk.halved == [3, 1]
     assert len(desk.strides) == 3
+
+
+async def test_one_large_model_does_not_make_the_rest_of_its_partition_slow() -> None:
+    """Pages that turn out light grow again, up to what is configured."""
+    light = page("c@5 d@9", more="t3"), page("d@9 e@12", more="t4"), page("e@12")
+    desk = Desk(PageTooLarge(), PageTooLarge(), *THREE_PAGES[:2], *light)
+
+    await desk.crawl()
+
+    assert [question.page_size for question in desk.questions] == [7, 3, 1, 2, 4, 7, 7]
+
+
+async def test_pages_do_not_grow_while_a_token_is_followed() -> None:
+    """It speaks of pages of the old size."""
+    tie = page("a@5 b@5", more="t1"), page("c@5 d@6", more="t2")
+    again = page("a@5 b@5", more="t1"), page("c@5"), page("d@6")
+    desk = Desk(PageTooLarge(), *tie, *again)
+
+    await desk.crawl(checkpoint(at=walk(4)))
+
+    asked = [(question.token, question.page_size) for question in desk.questions]
+    assert asked == [(None, 7), (None, 3), ("t1", 3), (None, 6), ("t1", 6), (None, 7)]
 
 
 async def test_a_model_too_large_by_itself_is_an_error() -> None:
