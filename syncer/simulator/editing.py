@@ -21,7 +21,8 @@ from syncer.simulator.generate import Generator
 from syncer.simulator.instants import format_ms, parse_ms, to_datetime, to_ms
 from syncer.simulator.options import HISTORY_END, SimulatorOptions
 from syncer.simulator.records import build_record
-from syncer.simulator.rows import content, encode_row, raw_row
+from syncer.simulator.rows import Row, content, encode_row, raw_row
+from syncer.simulator.shelf import Shelf
 from syncer.simulator.vocabulary import SENTENCES, STYLE_TAGS
 
 UtcClock = Callable[[], datetime]
@@ -48,6 +49,7 @@ class Editing:
             schema_clean=options.schema_clean,
             owner=options.project_id,
         )
+        self._shelf = Shelf(self._generator.assets)
         self._removed: dict[str, Record] = {}
         self._churned_ms = float(start_ms)
         self.catalog = Catalog(self._record(model) for model in self._first_models())
@@ -89,7 +91,7 @@ class Editing:
             return
         now_ms = self.now_ms()
         model = content(old.row) | {"deletedAt": format_ms(now_ms)}
-        row = encode_row(model, volatile=self.options.volatile)
+        row = self._encode(model)
         self.catalog.put(msgspec.structs.replace(old, row=row, deleted_ms=now_ms))
 
     def restore_model(self, model_id: str, *, touch: bool = False) -> dict[str, Any]:
@@ -243,12 +245,18 @@ class Editing:
             old.id if old is not None else str(model.get("id")),
             model,
             now_ms=self.now_ms(),
-            volatile=self.options.volatile,
+            encode=self._encode,
             score=old.score if old is not None else int(self._rng.random() * _SCORES),
         )
         if old is not None and old.blacklisted:
             return msgspec.structs.replace(record, blacklisted=True)
         return record
+
+    def _encode(self, model: dict[str, Any]) -> Row:
+        options = self.options
+        return encode_row(
+            model, volatile=options.volatile, restless=options.restless, shelf=self._shelf
+        )
 
     def _known(self, model_id: str) -> Record:
         self.catalog.settle(self.now_ms())

@@ -82,6 +82,11 @@ class Generator:
         self._assets = ["asset_" + token(rng) for _ in range(_ASSETS)]
         self._bulk_ms = sorted(self.end_ms - int(rng.random() * 90 * DAY_MS) for _ in range(12))
 
+    @property
+    def assets(self) -> list[str]:
+        """The pool that example assets are taken from, in runs."""
+        return self._assets
+
     def public(self, count: int) -> Iterator[dict[str, Any]]:
         """That many public models."""
         for _ in range(count):

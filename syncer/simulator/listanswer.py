@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from syncer.simulator.answers import Answer
 from syncer.simulator.catalog import bounds
 from syncer.simulator.paging import PageOfIds, cut_page, decode_token, encode_token
-from syncer.simulator.rows import Moment, render
+from syncer.simulator.rows import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from syncer.simulator.catalog import Catalog
     from syncer.simulator.faults import FaultBox
     from syncer.simulator.listing import ListQuery
+    from syncer.simulator.rows import Moment
 
 _END_TOKENS = {
     "empty-string-end-token": b',"nextPaginationToken":""',
@@ -39,13 +40,8 @@ class ListAnswerer:
         """The body for an accepted question, over the listing as it is now."""
         page = self._page(query, params, moment)
         ids = self._disturbed(list(page.ids), query, params)
-        variant = moment.variant
         rows = [
-            render(
-                self._catalog.row(model_id),
-                Moment(moment.now, variant + place, moment.original_assets),
-            )
-            for place, model_id in enumerate(ids)
+            render(self._catalog.row(model_id), moment, place) for place, model_id in enumerate(ids)
         ]
         separator = b","
         if rows and self._faults.strikes("oversized-page", params):

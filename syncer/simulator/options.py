@@ -44,6 +44,8 @@ class SimulatorOptions:
     """Honour ``Accept-Encoding: gzip``."""
     volatile: bool = True
     """Re-sign URLs by the calendar, recompute live values, and vary key order by answer."""
+    restless: bool = False
+    """Sign anew and order all keys anew in each answer, which is more than the source does."""
     schema_clean: bool = False
     """Leave out what the source serves against its own published schema (UPSTREAM §10)."""
     churn_per_minute: float = 0
@@ -68,6 +70,8 @@ class SimulatorOptions:
     def __post_init__(self) -> None:
         if self.models < 0 or self.private_models < 0:
             raise ValueError("models and private_models must not be negative")
+        if self.restless and not self.volatile:
+            raise ValueError("restless needs volatile")
         if not 1 <= self.max_page_size <= LARGEST_PAGE:
             raise ValueError(f"max_page_size must be between 1 and {LARGEST_PAGE}")
         if self.rate_per_minute is not None and self.rate_per_minute < 1:

@@ -11,21 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 from syncer.simulator.catalog import Record
 from syncer.simulator.instants import parse_ms
-from syncer.simulator.rows import encode_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from syncer.simulator.rows import Row
 
 
 def build_record(
-    model_id: str, model: Mapping[str, Any], *, now_ms: int, volatile: bool, score: int = 0
+    model_id: str,
+    model: Mapping[str, Any],
+    *,
+    now_ms: int,
+    encode: Callable[[dict[str, Any]], Row],
+    score: int = 0,
 ) -> Record:
     """The record of a model; ``model_id`` is what the source knows it by."""
     created_ms = parse_ms(model.get("createdAt"))
     updated_ms = parse_ms(model.get("updatedAt"))
     return Record(
         id=model_id,
-        row=encode_row(dict(model), volatile=volatile),
+        row=encode(dict(model)),
         created_ms=now_ms if created_ms is None else created_ms,
         updated_ms=now_ms if updated_ms is None else updated_ms,
         privacy=_text(model.get("privacy"), "public"),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
+from syncer.simulator.options import SimulatorOptions
 from syncer.simulator.rows import Moment, content, encode_row, render, signing_deadline
+from syncer.simulator.shelf import Shelf
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891_000, tzinfo=UTC)
 
@@ -58,6 +61,43 @@ def test_without_volatile_an_answer_is_always_the_same_bytes_and_still_signed() 
     assert b"&Signature=" in render(row, Moment(NOW))
     assert b"X-Amz-Signature=" in render(row, Moment(NOW))
     assert content(row) == MODEL
+
+
+def test_a_restless_answer_signs_anew_orders_all_keys_anew_and_says_the_same() -> None:
+    model = {name: value for name, value in MODEL.items() if name != "performanceStats"}
+    model |= {"tags": ["t"], "custom": True}
+    row = encode_row(model, volatile=True, restless=True)
+    answers = [json.loads(render(row, Moment(NOW, variant), 1)) for variant in range(9)]
+    urls = [answer["thumbnail"]["url"] for answer in answers]
+
+    assert len(set(urls)) == 9
+    assert {len(url) for url in urls} == {len(urls[0])}
+    assert len({tuple(answer) for answer in answers}) == 3
+    assert all(tuple(first) != tuple(then) for first, then in pairwise(answers))
+    assert all(answer["tags"] == ["t"] and answer["id"] == "m" for answer in answers)
+    assert content(row) == model
+
+
+def test_a_source_that_is_restless_is_volatile() -> None:
+    with pytest.raises(ValueError, match="restless needs volatile"):
+        SimulatorOptions(volatile=False, restless=True)
+
+
+@pytest.mark.parametrize("volatile", [True, False])
+@pytest.mark.parametrize("restless", [True, False])
+@pytest.mark.parametrize("assets", [[], ["b"], ["b", 'c"'], ["a", 'c"'], ["d", "e"], "b", [["b"]]])
+def test_what_is_kept_on_a_shelf_is_served_as_if_it_were_not(
+    assets: object, *, volatile: bool, restless: bool
+) -> None:
+    shelf = Shelf(["a", "b", 'c"', "d"])
+    model = MODEL | {"exampleAssetIds": assets, "tags": ["exampleAssetIds", "b"]}
+    del model["performanceStats"]
+    kept = encode_row(model, volatile=volatile, restless=restless, shelf=shelf)
+
+    assert content(kept) == model
+    plain = encode_row(model, volatile=volatile, restless=restless)
+    assert render(kept, Moment(NOW, 5)) == render(plain, Moment(NOW, 5))
+    assert (kept.excerpt.text == b'"b","c\\""') == (assets == ["b", 'c"'])
 
 
 def test_a_signed_url_is_equal_within_its_window_and_has_the_observed_shape() -> None:
