@@ -36,7 +36,7 @@ async def read(base_url: str, concurrency: int, page: int) -> tuple[int, float]:
             asked = session.get(f"{base_url}/models", params={**question, "paginationToken": token})
             async with asked as answer:
                 body = await answer.read()
-            pages += b'"id"' in body[:4096]
+            pages += not body.startswith(b'{"models":[]')
             over = over or b"nextPaginationToken" not in body[-200:]
 
     async with aiohttp.ClientSession(headers=PUBLIC) as session:
