@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "syncer"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "tests" / "bench").glob("*.py"))
+"""They are programs of their own, and held to the limits of the package."""
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -263,7 +265,8 @@ def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
 
 
 def test_no_file_is_longer_than_a_reader_can_hold() -> None:
-    lengths = {place(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    files = MODULES + BENCHMARKS
+    lengths = {place(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
 
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
 
@@ -271,7 +274,8 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 def test_no_function_is_longer_than_a_screen() -> None:
     lengths = {
         f"{place(path, node)} {node.name}": (node.end_lineno or 0) - node.lineno + 1
-        for path, node in nodes(ast.FunctionDef, ast.AsyncFunctionDef)
+        for path in MODULES + BENCHMARKS
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 
@@ -287,7 +291,7 @@ def holds_code(tree: ast.Module) -> bool:
 def test_every_module_says_what_kind_it_is() -> None:
     unsaid = [
         place(path)
-        for path in MODULES
+        for path in MODULES + BENCHMARKS
         if holds_code(parsed(path))
         and not re.search(
             rf"^Kind: ({'|'.join(KINDS)})\b", ast.get_docstring(parsed(path)) or "", re.MULTILINE
@@ -300,7 +304,7 @@ def test_every_module_says_what_kind_it_is() -> None:
 def test_every_public_class_and_function_says_what_it_promises() -> None:
     silent = [
         f"{place(path, node)} {node.name}"
-        for path in MODULES
+        for path in MODULES + BENCHMARKS
         for node in public_definitions(parsed(path))
         if not ast.get_docstring(node)
     ]

@@ -3,6 +3,7 @@ How fast pages become models: run with ``python tests/bench/bench_decode.py``.
 
 Prints models per second of ``decode_page`` for pages of 500 records of the sizes that UPSTREAM §4
 measured, with and without anything to redact, and for a page that the fast decoder refuses.
+Kind: edge (prints).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ SIGNED = "?p=100&Policy=" + "e" * 300 + "&Key-Pair-Id=K2&Signature=" + "s" * 344
 
 
 def build_record(number: int, **extra: object) -> dict[str, object]:
+    """A record of the usual size."""
     return {
         "id": f"model_bench-{number}",
         "userId": "apiu_x",
@@ -49,6 +51,7 @@ def build_record(number: int, **extra: object) -> dict[str, object]:
 
 
 def build_page(kind: str) -> bytes:
+    """The body of a page of one kind."""
     extra: dict[str, object] = {}
     if kind == "signed":
         extra["thumbnail"] = {"assetId": "a", "url": f"https://cdn.example/assets/a{SIGNED}"}
@@ -60,6 +63,7 @@ def build_page(kind: str) -> bytes:
 
 
 def main() -> None:
+    """Time each kind of page."""
     for kind in ("plain", "signed", "one lone surrogate"):
         body = build_page(kind)
         rounds = []

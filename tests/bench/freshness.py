@@ -9,8 +9,9 @@ Kind: edge (processes, asyncpg).
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
@@ -25,8 +26,14 @@ SOURCE = {"max_concurrency": 4, "page_size": 50}
 FOLLOWED_TYPE = "flux.1-composition"
 LOOK_S = 0.01
 GIVE_UP_S = 30.0
-BETWEEN_S = 0.37
-"""Between a row and the next change; no part of the poll interval, so that all phases occur."""
+BETWEEN_S = 0.097
+"""Between two changes; no part of the poll interval, so that all phases of it occur."""
+
+FOLLOWED = "SELECT id FROM scenario.models WHERE catalog = 'followed'"
+FILLED = "SELECT count(*) FROM scenario.models WHERE catalog = 'filling'"
+STORED = """
+SELECT id, updated_at FROM scenario.models WHERE catalog = 'followed' AND id = ANY ($1)
+"""
 
 
 def measure(bench: Bench) -> Report:
@@ -46,8 +53,6 @@ def measure(bench: Bench) -> Report:
         bench.say("freshness: changing models while the other one is filled")
         with running(command(config, "run"), clean_environment()):
             delays = bench.server.runner.run(_delays(source, url, bench.models))
-    if not delays:
-        raise SystemExit("the backfill was over before anything could be measured: more --models")
     figures = {
         "p50_s": percentile(delays, 0.5),
         "p99_s": percentile(delays, 0.99),
@@ -67,40 +72,54 @@ def measure(bench: Bench) -> Report:
     )
 
 
+@dataclass
+class Watch:
+    """The changes that were made and are not in PostgreSQL yet."""
+
+    connection: asyncpg.Connection
+    source: Source
+    made: dict[str, tuple[datetime, float]] = field(default_factory=dict)
+    delays: list[float] = field(default_factory=list)
+
+    async def change(self, model_id: str) -> None:
+        """Update a model in the source, unless it is being waited for."""
+        if model_id not in self.made:
+            updated_at = await asyncio.to_thread(self.source.touch, model_id)
+            self.made[model_id] = (datetime.fromisoformat(updated_at), time.perf_counter())
+
+    async def look(self) -> None:
+        """Take note of what has arrived, and of what never will."""
+        stored = dict(await self.connection.fetch(STORED, list(self.made)))
+        now = time.perf_counter()
+        for model_id, (updated_at, began) in list(self.made.items()):
+            if stored[model_id] >= updated_at or now - began > GIVE_UP_S:
+                self.delays.append(now - began)
+                del self.made[model_id]
+
+    async def filled(self) -> int:
+        """Models of the other catalog."""
+        return int(await self.connection.fetchval(FILLED))
+
+
 async def _delays(source: Source, url: str, models: int) -> list[float]:
     connection = await asyncpg.connect(url)
-    delays = []
     try:
-        ids = await connection.fetch("SELECT id FROM scenario.models WHERE catalog = 'followed'")
-        for model_id in _around([row["id"] for row in ids]):
-            delay_s = await _delay(connection, source, model_id)
-            filled = await connection.fetchval(
-                "SELECT count(*) FROM scenario.models WHERE catalog = 'filling'"
-            )
-            if filled >= models:
-                return delays
-            if filled:
-                delays.append(delay_s)
-            await asyncio.sleep(BETWEEN_S)
+        ids = [row["id"] for row in await connection.fetch(FOLLOWED)]
+        watch = Watch(connection, source)
+        while not await watch.filled():
+            await asyncio.sleep(LOOK_S)
+        next_at = time.perf_counter()
+        for model_id in itertools.cycle(ids):
+            await watch.change(model_id)
+            next_at += BETWEEN_S
+            while time.perf_counter() < next_at:
+                await watch.look()
+                await asyncio.sleep(LOOK_S)
+            if await watch.filled() >= models:
+                break
+        while watch.made:
+            await watch.look()
+            await asyncio.sleep(LOOK_S)
+        return watch.delays
     finally:
         await connection.close()
-    return delays
-
-
-async def _delay(connection: asyncpg.Connection, source: Source, model_id: str) -> float:
-    updated_at = datetime.fromisoformat(await asyncio.to_thread(source.touch, model_id))
-    began = time.perf_counter()
-    while (waited_s := time.perf_counter() - began) < GIVE_UP_S:
-        stored = await connection.fetchval(
-            "SELECT updated_at FROM scenario.models WHERE catalog = 'followed' AND id = $1",
-            model_id,
-        )
-        if stored >= updated_at:
-            return waited_s
-        await asyncio.sleep(LOOK_S)
-    return GIVE_UP_S
-
-
-def _around(items: list[str]) -> Iterator[str]:
-    while True:
-        yield from items

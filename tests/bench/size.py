@@ -64,4 +64,7 @@ def _growth(rows: list[Row]) -> Iterator[str]:
     for before, after in zip(small, large, strict=True):
         cpu, speed = (ratio(after, before, n) for n in ("cpu_us_per_model", "models_per_s"))
         if cpu and speed:
-            yield f"{after.label}: {cpu:.2f} times the CPU and {1 / speed:.2f} times the time a model"
+            yield (
+                f"{after.label}: {cpu:.2f} times the CPU and {1 / speed:.2f} times the time a "
+                f"model of {SMALL:,}"
+            )
