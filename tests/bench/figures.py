@@ -82,20 +82,14 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def busiest_window(at_s: Sequence[float], window_s: float) -> int:
     """The most arrivals in any half-open window of that length; ``at_s`` is sorted."""
-    return max(window_counts(at_s, window_s, within=False), default=0)
+    counts = (bisect_left(at_s, begin + window_s) - place for place, begin in enumerate(at_s))
+    return max(counts, default=0)
 
 
-def window_counts(at_s: Sequence[float], window_s: float, *, within: bool) -> list[int]:
-    """Arrivals in the window that begins at each arrival.
-
-    Args:
-        within: only windows that end before the last arrival: there was work all through them.
-    """
-    return [
-        bisect_left(at_s, begin + window_s) - place
-        for place, begin in enumerate(at_s)
-        if not within or begin + window_s <= at_s[-1]
-    ]
+def mean_rate(at_s: Sequence[float], per_s: float) -> float:
+    """Arrivals in so many seconds, on average from the first to the last; ``at_s`` is sorted."""
+    took_s = at_s[-1] - at_s[0] if at_s else 0.0
+    return (len(at_s) - 1) / took_s * per_s if took_s else 0.0
 
 
 def table(report: Report) -> str:

@@ -8,13 +8,13 @@ from bench.figures import (
     Row,
     busiest_window,
     document,
+    mean_rate,
     percentile,
     ratio,
     ratios_to,
     rows_from,
     shorten,
     table,
-    window_counts,
 )
 
 ROUNDS = [
@@ -81,10 +81,12 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 
 def test_windows_are_half_open_and_begin_at_each_arrival() -> None:
-    at_s = [0.0, 1.0, 59.9, 60.0, 60.5, 130.0]
-
-    assert busiest_window(at_s, 60) == 4
-    assert window_counts(at_s, 60, within=False) == [3, 4, 3, 2, 1, 1]
-    assert window_counts(at_s, 60, within=True) == [3, 4, 3, 2, 1]
+    assert busiest_window([0.0, 59.9, 60.0], 60) == 2
+    assert busiest_window([0.0, 1.0, 59.9, 60.0, 60.5, 130.0], 60) == 4
     assert busiest_window([], 60) == 0
-    assert window_counts([], 60, within=True) == []
+
+
+def test_a_mean_rate_counts_the_intervals_between_arrivals() -> None:
+    assert mean_rate([10.0, 11.0, 12.0, 13.0], 60) == 60
+    assert mean_rate([0.0, 0.0, 0.0, 30.0], 60) == 6
+    assert mean_rate([1.0], 60) == mean_rate([], 60) == 0
