@@ -2,7 +2,7 @@
 The benchmarks of syncer: one command, tables, ratios, and JSON for programs.
 
     uv run --group bench python tests/bench/run.py
-        [--models N] [--large N] [--rounds R] [--only NAME]… [--json FILE]
+        [--models N] [--large N] [--rounds R] [--only NAME]… [--against NAME]… [--json FILE]
 
 Everything runs on this machine: the simulated source as a process of its own, one PostgreSQL (the
 embedded one, or SYNCER_TEST_DSN), a fresh database for each run. Nothing is asserted about time.
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.backfill import RIVALS
 from bench.figures import document, table
 from bench.mirror import Bench
 from bench.server import Server, server
@@ -39,6 +40,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=100_000, help="size for 'size' (100000)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (3)")
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help="repeatable")
+    parser.add_argument(
+        "--against",
+        action="append",
+        choices=RIVALS,
+        metavar="NAME",
+        help=f"in backfill, only {', '.join(RIVALS)}; repeatable",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, for programs")
     return parser.parse_args()
 
@@ -78,7 +86,13 @@ def main() -> None:
             about = describe(shared, arguments)
             print(", ".join(f"{name} {value}" for name, value in about.items()))
             bench = Bench(
-                arguments.models, arguments.rounds, arguments.large, shared, Path(place), say
+                models=arguments.models,
+                rounds=arguments.rounds,
+                large=arguments.large,
+                against=tuple(arguments.against or ()),
+                server=shared,
+                place=Path(place),
+                say=say,
             )
             for scenario in chosen:
                 report = scenario.measure(bench)

@@ -34,6 +34,8 @@ class Bench:
     models: int
     rounds: int
     large: int
+    against: tuple[str, ...]
+    """Whom the backfill is compared with; nobody named means everybody."""
     server: Server
     place: Path
     say: Callable[[str], None]
