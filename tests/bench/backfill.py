@@ -20,7 +20,7 @@ from bench.process import ProgramFailed, clean_environment, hear, module, run, t
 from bench.source import Source, source_process
 
 OURS = "syncer"
-RIVALS = ("copy", "dlt-csv", "dlt-parquet", "dlt-default", "sdk", "sdk-raw")
+RIVALS = ("copy", "dlt-csv", "dlt-merge", "dlt-parquet", "dlt-default", "sdk", "sdk-raw")
 RIVALS_TABLE = "mirror.models"
 GET_RIVALS = "uv run --group bench python tests/bench/run.py"
 
@@ -63,9 +63,10 @@ def measure(bench: Bench) -> Report:
         f"{CONNECTIONS} connections, {CONCURRENCY} requests at a time, where a contender can",
         "speeds: from the first request to the last commit; 'command': the whole program",
         "copy, the bound, has its rows ready in memory, decodes nothing and asks nothing",
-        "dlt-csv and -parquet: Arrow, in parallel; dlt-default: as it comes, with child tables",
-        "sdk: the vendor's objects; sdk-raw: its raw responses; both upsert arrays into a table "
-         "of ten columns, without hashes, history, checkpoints or removals",
+        "dlt-csv, -parquet: Arrow in parallel, appended to a table without key or index",
+        "dlt-merge: as dlt-csv, but merged by id, so that it could run twice, as a mirror must",
+        "dlt-default: as it comes, with child tables for lists, appended",
+        "sdk: the vendor's objects; sdk-raw: its raw responses; both upsert arrays, ten columns",
         *(f"{label} failed and is left out: {why}" for label, why in failed.items()),
         *_missing(),
     ]
@@ -114,6 +115,7 @@ def _copy(bench: Bench, source: Source) -> Iterator[Contender]:
 def _rivals(bench: Bench, source: Source) -> Iterator[Contender]:
     if _installed("dlt", "pyarrow", "psycopg2"):
         yield _dlt(bench, source, "csv", "dlt-csv")
+        yield _dlt(bench, source, "merge", "dlt-merge")
         if _installed("adbc_driver_postgresql"):
             yield _dlt(bench, source, "parquet", "dlt-parquet")
         yield _dlt(bench, source, "default", "dlt-default")

@@ -5,7 +5,7 @@ A rival: dlt, as it comes and as its documentation tunes it.
 lists become child tables). ``csv`` and ``parquet``: windows of createdAt as parallel resources,
 each page an Arrow table with the record as JSON text, which skips dlt's normaliser; files enough
 for all load workers, loaded by COPY (csv, ``jsonb``) or by ADBC (parquet, which can only load
-``json``).
+``json``), appended. ``merge``: as csv, but upserted by id from dlt's staging table.
 Kind: edge (HTTP, dlt).
 """
 
@@ -52,6 +52,7 @@ SCHEMA = pa.schema(
         ("body", pa.string()),
     ]
 )
+UPSERT = {"disposition": "merge", "strategy": "upsert"}
 JSON_COLUMNS = {name: {"data_type": "json"} for name in ("tags", "capabilities", "body")}
 
 
@@ -116,7 +117,7 @@ def ask(session: requests.Session, base_url: str, **question: Any) -> dict[str, 
     return found
 
 
-def arrow_resources(base_url: str, windows: int) -> Iterator[Any]:
+def arrow_resources(base_url: str, windows: int, disposition: Any) -> Iterator[Any]:
     """One resource for each window of createdAt, all of them into one table."""
     session = requests.Session()
     session.headers.update(PUBLIC)
@@ -145,7 +146,8 @@ def arrow_resources(base_url: str, windows: int) -> Iterator[Any]:
             pages(low, high),
             name=f"models_{number}",
             table_name="models",
-            write_disposition="append",
+            primary_key="id",
+            write_disposition=disposition,
             columns=JSON_COLUMNS,
             parallelized=True,
         )
@@ -163,8 +165,10 @@ def mirror(mode: str, url: str, base_url: str, place: Path, windows: int) -> flo
     if mode == "default":
         pipeline.run(default_resource(base_url))
     else:
-        resources = list(arrow_resources(base_url, windows))
-        pipeline.run(resources, loader_file_format=mode)
+        merged = mode == "merge"
+        disposition = UPSERT if merged else "append"
+        resources = list(arrow_resources(base_url, windows, disposition))
+        pipeline.run(resources, loader_file_format="csv" if merged else mode)
     return time.perf_counter() - began
 
 
