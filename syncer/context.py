@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from syncer.api.room import PAGE_GOAL_BYTES
+from syncer.clock import SystemClock
 from syncer.config import CatalogSettings
 from syncer.crawl import Fetcher, Hand, PageSource, StopSignal, uncounted
 from syncer.domain import (
@@ -30,6 +31,7 @@ from syncer.domain import (
     SentOrder,
     to_millis,
 )
+from syncer.lag import LoopLag
 from syncer.planner.frontier import MAX_ROW_AHEAD_MS, prove
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
@@ -106,6 +108,8 @@ class CatalogContext:
     """Seconds until the request budget would let one more request go."""
     hand: Callable[[], AbstractContextManager[Hand]] = uncounted
     """Counts pages in memory until they are stored."""
+    lag: LoopLag = field(default_factory=lambda: LoopLag(SystemClock()), repr=False)
+    """How late the event loop is while cycles run."""
     page_goal_bytes: int = PAGE_GOAL_BYTES
     """A larger page of several models is asked for again in halves."""
     _sent: Iterator[int] = field(

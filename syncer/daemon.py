@@ -119,6 +119,7 @@ async def _follow_all(runtime: Runtime) -> None:
     async with asyncio.TaskGroup() as group:
         companions = [
             group.create_task(runtime.keeper.renew_forever(), name="renew leases"),
+            group.create_task(runtime.lag.watch(), name="loop lag"),
             group.create_task(_watch_server(runtime), name="watch the embedded server"),
         ]
         async with asyncio.TaskGroup() as work:

@@ -29,11 +29,12 @@ async def run_to_its_end(context: CatalogContext, kind: CycleKind, body: CycleBo
     started_at, began_s = context.clock.now(), context.clock.monotonic()
     error: SyncerError | None = None
     failures: Failures = {}
-    try:
-        context.stop.check()
-        failures = await body(tally)
-    except SyncerError as caught:
-        error = caught
+    with context.lag.span() as lag:
+        try:
+            context.stop.check()
+            failures = await body(tally)
+        except SyncerError as caught:
+            error = caught
     if error is None and not tally.finished:
         error = worst(failures.values()) or context.stop.reason or _unexplained(kind)
     outcome = CycleOutcome(
@@ -49,7 +50,9 @@ async def run_to_its_end(context: CatalogContext, kind: CycleKind, body: CycleBo
         await _record_failure(context, kind, error, started_at)
     word = "complete" if outcome.complete else "incomplete"
     context.observer.cycle_finished(context.name, kind, word)
-    context.voice.cycle_finished(outcome, duration_s=context.clock.monotonic() - began_s)
+    context.voice.cycle_finished(
+        outcome, duration_s=context.clock.monotonic() - began_s, loop_lag_ms=lag.worst_ms
+    )
     return outcome
 
 

@@ -22,6 +22,7 @@ from syncer import __version__
 from syncer.api.client import SourceClient
 from syncer.api.limits import Limiter
 from syncer.api.room import PAGE_GOAL_BYTES
+from syncer.clock import SystemClock
 from syncer.config import CatalogSettings, Credentials, Settings
 from syncer.context import CatalogContext, CycleObserver, NoObserver
 from syncer.crawl import StopSignal
@@ -39,6 +40,7 @@ from syncer.errors import (
     StoreUnavailable,
     SyncerError,
 )
+from syncer.lag import LoopLag
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
 from syncer.store.catalogs import CatalogStore, scope_json
@@ -74,6 +76,7 @@ class Runtime:
     lost: dict[str, StopSignal]
     """Set, per catalog, when its lease turns out to be somebody else's."""
     observer: CycleObserver
+    lag: LoopLag
 
     @contextlib.asynccontextmanager
     async def renewing(self) -> AsyncIterator[None]:
@@ -81,12 +84,14 @@ class Runtime:
         error: SyncerError | None = None
         async with asyncio.TaskGroup() as group:
             renewing = group.create_task(self.keeper.renew_forever(), name="renew leases")
+            measuring = group.create_task(self.lag.watch(), name="loop lag")
             try:
                 yield
             except SyncerError as caught:
                 # Raised here, it would come out wrapped in a group.
                 error = caught
             renewing.cancel()
+            measuring.cancel()
         if error is not None:
             raise error
 
@@ -126,6 +131,7 @@ class Runtime:
             observer=self.observer,
             queue_s=self.source.queue_s,
             hand=self.source.hand,
+            lag=self.lag,
             page_goal_bytes=min(PAGE_GOAL_BYTES, self.settings.limits.max_page_bytes),
         )
 
@@ -195,6 +201,8 @@ async def open_runtime(
             stop=stop,
             lost=lost,
             observer=observer or NoObserver(),
+            # Of this process's loop, whatever clock the work goes by.
+            lag=LoopLag(SystemClock()),
         )
 
 

@@ -174,10 +174,16 @@ class Voice:
             Event.SCOPE_CHANGED, hint="the catalog is filled again; what it holds stays"
         )
 
-    def cycle_finished(self, outcome: CycleOutcome, *, duration_s: float) -> None:
+    def cycle_finished(
+        self, outcome: CycleOutcome, *, duration_s: float, loop_lag_ms: float
+    ) -> None:
         """The one rich line of a cycle."""
         word = "complete" if outcome.complete else "incomplete"
-        facts: dict[str, object] = {"duration_s": round(duration_s, 3), **_counts(outcome.tally)}
+        facts: dict[str, object] = {
+            "duration_s": round(duration_s, 3),
+            **_counts(outcome.tally),
+            "loop_lag_ms": round(loop_lag_ms),
+        }
         log = self.log(kind=str(outcome.kind))
         if outcome.error is not None:
             log.warning(Event.CYCLE_FAILED, exc_info=outcome.error, **facts)

@@ -12,6 +12,7 @@ from syncer.oneshot import run_job
 PIECE_BYTES = 65_536
 """What a reader may read before it is told to wait."""
 
+FINISHED = "cycle_finished"
 HALVED = "page_size_halved"
 WORKERS = 8
 BOUND_BYTES = ROOM_BYTES + PAGE_GOAL_BYTES + WORKERS * PIECE_BYTES
@@ -39,6 +40,9 @@ async def test_eight_workers_and_pages_of_four_megabytes_stay_within_the_room(
 
         assert code is ExitCode.OK
         assert 2 * PAGE_GOAL_BYTES < most_bytes <= BOUND_BYTES
+        lags = [each["loop_lag_ms"] for each in mirror.events if each["event"] == FINISHED]
+        assert len(lags) == 1
+        assert lags[0] > 0
         assert await mirror.differences() == []
 
 
