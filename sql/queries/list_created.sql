@@ -6,5 +6,6 @@ SELECT id, created_at
 FROM scenario.models
 WHERE catalog = $1
     AND removed_at IS NULL
-    AND ($2::timestamptz IS NULL OR created_at > $2)
-    AND ($3::timestamptz IS NULL OR created_at <= $3)
+    -- Not "$2 IS NULL OR …", which no index serves before the arguments are known.
+    AND created_at > coalesce($2::timestamptz, '-infinity')
+    AND created_at <= coalesce($3::timestamptz, 'infinity')

@@ -172,6 +172,9 @@ def _session_settings(
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
         # Compiling costs more than any of our statements.
         "jit": "off",
+        # With arguments, a table that was never analysed (a first backfill) looks as if a catalog
+        # were a hundred rows of it: each page would read all of them, not its own ids.
+        "plan_cache_mode": "force_generic_plan",
     }
 
 
