@@ -1,16 +1,10 @@
 -- Which of a page's records must be read: all but those whose live row was read from the same text.
 -- $1 catalog text · $2 ids text[] · $3 fingerprints bigint[], in the same order
 -- content_hash: of the live row, whose text was another one; NULL without a live row.
--- LATERAL with a limit: one probe of models_pkey an id, whatever the planner believes of a table that was
--- never analysed; a join would read all of it for each page.
+-- Must use models_pkey, one probe an id.
 SELECT
     p.id,
     CASE WHEN m.removed_at IS NULL THEN m.content_hash END AS content_hash
 FROM unnest($2::text[], $3::bigint[]) AS p (id, fingerprint)
-LEFT JOIN LATERAL (
-    SELECT s.removed_at, s.content_hash, s.fingerprint
-    FROM scenario.models AS s
-    WHERE s.catalog = $1 AND s.id = p.id COLLATE "C"
-    LIMIT 1
-) AS m ON true
+LEFT JOIN scenario.models AS m ON m.catalog = $1 AND m.id = p.id COLLATE "C"
 WHERE m.fingerprint IS DISTINCT FROM p.fingerprint OR m.removed_at IS NOT NULL OR p.fingerprint = 0

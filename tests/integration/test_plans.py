@@ -24,7 +24,7 @@ from syncer.store.queries import load_queries
 CATALOG = "public"
 AT = "2025-03-01Z"
 BY_KEY = {"models_pkey": "id"}
-PAGE_OF, ROWS, HASHES, TIMES = "page", "rows", "hashes", "times"
+PAGE_OF, ROWS, HASHES, TIMES, TEXTS = "page", "rows", "hashes", "times", "texts"
 """What a page of the mirror holds, as arguments."""
 
 FEW = "broken models are few"
@@ -49,6 +49,7 @@ class Hot:
 HOT: Mapping[str, Hot] = {
     # with each page
     "fence_lease": Hot([CATALOG, "1"]),
+    "recognise_models": Hot([CATALOG, PAGE_OF, TEXTS], BY_KEY),
     "choose_models": Hot([CATALOG, PAGE_OF, HASHES, TIMES], BY_KEY),
     "lock_models": Hot([CATALOG, PAGE_OF], BY_KEY),
     "update_models": Hot([ROWS, CATALOG], BY_KEY),
@@ -206,6 +207,7 @@ SELECT
     array_agg(id)::text AS page,
     array_agg(content_hash)::text AS hashes,
     array_agg(updated_at)::text AS times,
+    array_agg(fingerprint)::text AS texts,
     array_agg(jsonb_populate_record(NULL::syncer.model_row, to_jsonb(m)))::text AS rows
 FROM (SELECT * FROM scenario.models WHERE catalog = $1 ORDER BY created_at LIMIT $2) AS m
 """
@@ -270,7 +272,10 @@ async def test_hot_queries_touch_what_they_ask_for(place: Place) -> None:
 
 async def test_plans_with_arguments_would_be_worse(place: Place) -> None:
     """Why sessions force generic plans; where this fails, they need not."""
-    queries, names = load_queries(), ("choose_models", "lock_models", "read_stored")
+    queries, names = (
+        load_queries(),
+        ("recognise_models", "choose_models", "lock_models", "read_stored"),
+    )
     entering = {}
     async with session(place) as connection:
         await connection.execute("SET plan_cache_mode = force_custom_plan")
