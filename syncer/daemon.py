@@ -30,6 +30,7 @@ from syncer.errors import (
 )
 from syncer.progress import Progress
 from syncer.runtime import Runtime, open_runtime
+from syncer.sharing import poll_reserve
 from syncer.store.catalogs import CatalogStore
 from syncer.telemetry import Event, logger
 from syncer.worker import CatalogWorker, wait_for_any
@@ -99,6 +100,7 @@ class Daemon:
                     rng=self.rng,
                     progress=self.progress,
                     stop=stop,
+                    reserve=poll_reserve(settings),
                 ) as runtime:
                     await _follow_all(runtime)
             except (ConfigError, SchemaMismatch):
@@ -120,6 +122,7 @@ async def _follow_all(runtime: Runtime) -> None:
         companions = [
             group.create_task(runtime.keeper.renew_forever(), name="renew leases"),
             group.create_task(runtime.lag.watch(), name="loop lag"),
+            group.create_task(runtime.limiter.keep_forever(), name="share the budget"),
             group.create_task(_watch_server(runtime), name="watch the embedded server"),
         ]
         async with asyncio.TaskGroup() as work:

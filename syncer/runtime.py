@@ -43,6 +43,7 @@ from syncer.errors import (
 from syncer.lag import LoopLag
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
+from syncer.sharing import RELEASE_LIMIT_S, say_trouble, shared_limiter
 from syncer.store.catalogs import CatalogStore, scope_json
 from syncer.store.comparing import ComparingStore
 from syncer.store.lease import Lease, LeaseKeeper
@@ -54,9 +55,6 @@ from syncer.telemetry import Event, logger
 
 NO_EPOCH = 0
 """Of no lease: epochs start at 1."""
-
-RELEASE_LIMIT_S = 1.5
-"""For giving a lease back at the end; a database that is away must not hold the exit up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,7 @@ class Runtime:
     queries: Queries
     pool: Pool
     keeper: LeaseKeeper
+    limiter: Limiter
     source: SourceClient
     progress: Progress
     stop: StopSignal
@@ -80,18 +79,24 @@ class Runtime:
 
     @contextlib.asynccontextmanager
     async def renewing(self) -> AsyncIterator[None]:
-        """Keep the leases that are acquired inside the block, however long it takes."""
+        """Keep the leases that are acquired inside the block, however long it takes.
+
+        And let other processes have what is not needed of the request budget meanwhile.
+        """
         error: SyncerError | None = None
         async with asyncio.TaskGroup() as group:
-            renewing = group.create_task(self.keeper.renew_forever(), name="renew leases")
-            measuring = group.create_task(self.lag.watch(), name="loop lag")
+            companions = [
+                group.create_task(self.keeper.renew_forever(), name="renew leases"),
+                group.create_task(self.limiter.keep_forever(), name="share the budget"),
+                group.create_task(self.lag.watch(), name="loop lag"),
+            ]
             try:
                 yield
             except SyncerError as caught:
                 # Raised here, it would come out wrapped in a group.
                 error = caught
-            renewing.cancel()
-            measuring.cancel()
+            for companion in companions:
+                companion.cancel()
         if error is not None:
             raise error
 
@@ -155,7 +160,7 @@ def holder_name() -> str:
 
 
 @contextlib.asynccontextmanager
-async def open_runtime(
+async def open_runtime(  # noqa: PLR0913 - everything that varies is an argument, by keyword
     settings: Settings,
     credentials: Credentials,
     *,
@@ -165,8 +170,12 @@ async def open_runtime(
     stop: StopSignal,
     observer: CycleObserver | None = None,
     keep_database: bool = False,
+    reserve: int = 0,
 ) -> AsyncIterator[Runtime]:
-    """Open everything, migrate as configured, and close it in order at the end."""
+    """Open everything, migrate as configured, and close it in order at the end.
+
+    ``reserve`` requests a minute are kept for this process while it is idle.
+    """
     queries = load_queries()
     limit_s = settings.lease.ttl_s * STATEMENT_SHARE
     lost = {catalog.name: stop.child() for catalog in settings.catalogs}
@@ -185,8 +194,14 @@ async def open_runtime(
         )
         stack.push_async_callback(_close_pool, pool)
         keeper = await stack.enter_async_context(_keeper(settings, database, clock, queries, lost))
+        # Told apart by a random number: process ids come back, those of containers at once.
+        name = f"{holder_name()}:{rng.getrandbits(64):016x}"
+        sharing = shared_limiter(settings, database.url, name, clock, queries, reserve=reserve)
+        limiter = await stack.enter_async_context(sharing)
         source = await stack.enter_async_context(
-            open_source(settings, credentials, clock=clock, rng=rng, progress=progress)
+            open_source(
+                settings, credentials, clock=clock, rng=rng, progress=progress, limiter=limiter
+            )
         )
         yield Runtime(
             settings=settings,
@@ -196,6 +211,7 @@ async def open_runtime(
             queries=queries,
             pool=pool,
             keeper=keeper,
+            limiter=limiter,
             source=source,
             progress=progress,
             stop=stop,
@@ -218,9 +234,6 @@ async def _keeper(
         logger(catalog=catalog).warning(Event.LEASE_LOST)
         lost[catalog].set(LeaseLost(f"another process took over catalog {catalog}"))
 
-    def on_trouble(error: SyncerError) -> None:
-        logger().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
-
     keeper = LeaseKeeper(
         url=database.url,
         holder=holder_name(),
@@ -228,7 +241,7 @@ async def _keeper(
         clock=clock,
         queries=queries,
         on_lost=on_lost,
-        on_trouble=on_trouble,
+        on_trouble=say_trouble,
     )
     async with keeper:
         try:
@@ -283,12 +296,18 @@ async def open_source(
     clock: Clock,
     rng: random.Random,
     progress: Progress,
+    limiter: Limiter | None = None,
 ) -> AsyncIterator[SourceClient]:
-    """A client of the source under the configured budget and limits."""
+    """A client of the source under the configured budget and limits.
+
+    Args:
+        limiter: without one this process keeps to the budget for itself.
+    """
     client = SourceClient(
         base_url=settings.source.base_url,
         credentials=credentials,
-        limiter=Limiter(
+        limiter=limiter
+        or Limiter(
             max_requests_per_minute=settings.source.max_requests_per_minute,
             max_concurrency=settings.source.max_concurrency,
             clock=clock,

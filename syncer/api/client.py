@@ -96,6 +96,8 @@ class _Sent:
 
     answer: Answer
     order: SentOrder
+    at: float
+    """When, on the monotonic clock."""
     duration_s: float
 
 
@@ -176,6 +178,7 @@ class SourceClient:
 
         Raises:
             SourceUnavailable, SourceThrottled: still so when the retry deadline was reached.
+            StoreError: nobody could be asked whether the budget has room, for as long.
             SourceRefused: the credentials are no good (a run-out JWT was read anew first).
             SourceRejected: this question is not answered.
             SourceLimitReached: the plan's limit; asking again is pointless for now.
@@ -188,7 +191,7 @@ class SourceClient:
         call = _Call("/models", build_params(scope, question), lane, next_sent_order, limit_bytes)
 
         async def read(sent: _Sent) -> Page:
-            self._require_success(call, sent.answer)
+            self._require_success(call, sent)
             decoded = await self._decode_body(call, sent.answer)
             date = parse_http_date(sent.answer.headers.get("Date"))
             return Page(
@@ -214,7 +217,7 @@ class SourceClient:
         async def read(sent: _Sent) -> bytes | None:
             if sent.answer.status == 404:  # noqa: PLR2004 - HTTP status
                 return None
-            self._require_success(call, sent.answer)
+            self._require_success(call, sent)
             return sent.answer.body
 
         return await self._ask(call, read)
@@ -232,9 +235,9 @@ class SourceClient:
         async def read(sent: _Sent) -> RawAnswer:
             answer = sent.answer
             if 400 <= answer.status < 500:  # noqa: PLR2004 - HTTP status class
-                self._judge(call, answer)
+                self._judge(call, sent)
             else:
-                self._require_success(call, answer)
+                self._require_success(call, sent)
             headers = _telling_headers(answer.headers)
             return RawAnswer(answer.status, headers, len(answer.body), answer.body)
 
@@ -284,26 +287,31 @@ class SourceClient:
 
     async def _send(self, call: _Call, share: Share) -> _Sent:
         """Send one request when it is allowed, and read its answer whole."""
-        async with self._limiter.slot(call.lane):
+        async with self._limiter.slot(call.lane) as passage:
             started = self._clock.monotonic()
             with self._failure_reported(call, lambda: self._clock.monotonic() - started):
                 order = call.next_sent_order()
                 self._requests_sent += 1
                 answer = await self._transport.get(
-                    call.path, call.params, share=share, limit_bytes=call.limit_bytes
+                    call.path,
+                    call.params,
+                    share=share,
+                    limit_bytes=call.limit_bytes,
+                    on_headers=passage.answered,
                 )
-            return _Sent(answer, order, self._clock.monotonic() - started)
+                passage.answered()
+            return _Sent(answer, order, started, self._clock.monotonic() - started)
 
-    def _require_success(self, call: _Call, answer: Answer) -> None:
-        if not answer.is_success:
-            raise self._judge(call, answer)
+    def _require_success(self, call: _Call, sent: _Sent) -> None:
+        if not sent.answer.is_success:
+            raise self._judge(call, sent)
 
-    def _judge(self, call: _Call, answer: Answer) -> SyncerError:
+    def _judge(self, call: _Call, sent: _Sent) -> SyncerError:
         """Name the error of an unsuccessful answer, and obey the pause that it asks of everybody.
 
         A 429 asks for one with or without a number of seconds, any other trouble only with one.
         """
-        now = self._clock.now()
+        now, answer = self._clock.now(), sent.answer
         error = error_for_response(
             answer.status,
             answer.headers,
@@ -313,11 +321,11 @@ class SourceClient:
             secrets=self._secrets(),
         )
         if isinstance(error, SourceThrottled):
-            self._limiter.pause(error.retry_after_s)
+            self._limiter.pause(error.retry_after_s, sent_at=sent.at)
         elif isinstance(error, SourceUnavailable):
             asked_s = parse_retry_after(answer.headers, answer.body, now)
             if asked_s is not None:
-                self._limiter.pause(asked_s)
+                self._limiter.pause(asked_s, sent_at=sent.at)
         return error
 
     def _secrets(self) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """
 When a request may be sent: one budget, one concurrency cap and one pause for everybody.
 
-Owns the order in which waiting requests go, and the request budget. Never sends, never retries.
-Invariant: no more than ``max_requests_per_minute`` requests are sent in any 60 s.
-Kind: edge (waits on the clock); ``Budget`` alone is pure arithmetic.
+Owns the order in which waiting requests go. Never sends, never retries; what this process may
+send at all is its ``Share``.
+Invariant: no more than ``max_requests_per_minute`` requests arrive in any 60 s, by all processes
+that share a ledger.
+Kind: edge (waits on the clock and the ledger).
 """
 
 from __future__ import annotations
@@ -11,103 +13,44 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections import deque
+import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from syncer.api.share import LOOK_S, Ledger, LoneLedger, Share
+from syncer.domain import Lane
+from syncer.errors import StoreError, Verdict
+from syncer.tokens import Terms, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from syncer.domain import Clock, Lane
+    from syncer.domain import Clock
 
-RATE_WINDOW_S = 60.0
-"""The source counts requests per minute (UPSTREAM §6.1)."""
+__all__ = ["Ledger", "Limiter", "Passage", "Terms"]
 
-JITTER_MARGIN_S = 1.0
-"""The source counts arrivals, we count sends: a slow send followed by a quick one arrives
-closer together than it was sent. Costs 1.6 % of the budget."""
+FIRST_ASK: Final = 4
+"""Tokens to begin with: enough for a poll, and a command that is killed blocks no more of them."""
 
-TICK_S = 0.001
-"""Less than this is no wait. Keeps rounding from turning a wait into a spin; 1000 times
-smaller than the margin that makes it harmless."""
+POLL_PATIENCE_S: Final = 5.0
+"""A poll waits so long for a token of its own, so that an idle daemon does not ask for another
+each time that its polls come a little sooner than a minute."""
 
-MIN_PAUSE_S = 1.0
-"""The shortest pause after a 429, so that ``Retry-After: 0`` is not an endless loop."""
+QUIET_S: Final = 5.0
+"""After so long without a request the others get what is not needed."""
 
-MAX_UNHINTED_PAUSE_S = RATE_WINDOW_S
-"""After a silent window any per-minute limit has room again, so longer guesses gain nothing."""
+IDLE_LOOK_S: Final = 3.0
+"""Between two looks, which write nothing, whether others wait for what an idle process holds."""
 
-CLIMB_PER_SUCCESS = 0.25
-"""Requests per minute won back by each answer: from 45 to 90 in 180 answers, so in minutes."""
+KEEP_S: Final = 1.0
 
+LEDGER_RETRY_S: Final = 0.5
 
-class Budget:
-    """How many requests fit into the running minute; time is an argument, nothing waits."""
+LEDGER_PATIENCE_S: Final = 300.0
 
-    def __init__(self, max_requests_per_minute: int) -> None:
-        if max_requests_per_minute < 1:
-            raise ValueError("max_requests_per_minute must be at least 1")
-        self._max = max_requests_per_minute
-        self._allowance = float(max_requests_per_minute)
-        # No more than the newest max sends can ever decide, so memory is bounded by the limit.
-        self._sent_at: deque[float] = deque(maxlen=max_requests_per_minute)
-        self._resume_at = float("-inf")
-        self._storms = 0
-        self._throttled_s = 0.0
-
-    @property
-    def allowance(self) -> int:
-        """Requests per minute allowed at present; between 1 and the configured maximum."""
-        return int(self._allowance)
-
-    @property
-    def throttled_s(self) -> float:
-        """Seconds of pause that the source has asked for so far; overlapping ones count once."""
-        return self._throttled_s
-
-    def used(self, now: float) -> int:
-        """Requests that still count against the budget."""
-        oldest = now - (RATE_WINDOW_S + JITTER_MARGIN_S)
-        return sum(1 for sent_at in self._sent_at if sent_at > oldest)
-
-    def pause_s(self, now: float) -> float:
-        """Seconds left of the pause that the source asked for."""
-        return max(0.0, self._resume_at - now)
-
-    def delay_s(self, now: float) -> float:
-        """Seconds until the next request may be sent; 0 means now."""
-        delay_s = self._resume_at - now
-        if len(self._sent_at) >= self.allowance:
-            counted = self._sent_at[-self.allowance]
-            delay_s = max(delay_s, counted + RATE_WINDOW_S + JITTER_MARGIN_S - now)
-        return delay_s if delay_s > TICK_S else 0.0
-
-    def spend(self, now: float) -> None:
-        """Count one request as sent; ask ``delay_s`` first."""
-        self._sent_at.append(now)
-
-    def throttle(self, now: float, retry_after_s: float | None) -> None:
-        """Obey one 429: pause, and halve the allowance once per storm.
-
-        What was already in flight when a pause began is answered with 429 as well and says
-        nothing new: it may lengthen the pause, but does not halve again.
-        """
-        if now >= self._resume_at:
-            self._allowance = max(1.0, self._allowance / 2)
-            self._storms += 1
-        if retry_after_s is None:
-            # 2**6 s is over the cap; a larger exponent would only grow the number.
-            retry_after_s = min(MAX_UNHINTED_PAUSE_S, 2.0 ** min(self._storms - 1, 6))
-        resume_at = now + max(MIN_PAUSE_S, retry_after_s)
-        if resume_at > self._resume_at:
-            self._throttled_s += resume_at - max(now, self._resume_at)
-            self._resume_at = resume_at
-
-    def succeed(self) -> None:
-        """Win back a little of the allowance; an answer is proof that the source has room."""
-        self._storms = 0
-        self._allowance = min(float(self._max), self._allowance + CLIMB_PER_SUCCESS)
+_ONE_BY_ONE: Final = {Lane.POLL, Lane.DELETED_FEED}
+"""Work that needs a few requests; all other could use the whole budget."""
 
 
 @dataclass(order=True, slots=True)
@@ -116,7 +59,22 @@ class _Ticket:
 
     lane: Lane
     number: int
+    arrived_at: float = field(compare=False)
     woken: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+
+
+class Passage:
+    """One request under way."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self.was_answered = False
+
+    def answered(self) -> None:
+        """The answer has begun, so the source has counted the request: its token can cool."""
+        if not self.was_answered:
+            self.was_answered = True
+            self._limiter.cool(is_answered=True)
 
 
 class Limiter:
@@ -125,91 +83,223 @@ class Limiter:
     The waiting requests stand in one line, ordered by lane and arrival. Only its head may go; it
     sleeps until the budget has room. Whoever wakes looks again whether it is still the head, so a
     better lane that arrives during the sleep goes first, and no task is needed to keep time.
+
+    Args:
+        max_requests_per_minute: of all processes that share the ledger.
+        max_concurrency: of this one.
+        ledger: where the processes agree; none: this one is alone.
+        name: of this process in the ledger; no other may have it.
+        reserve: tokens that an idle process keeps (``syncer.tokens.Terms``).
+        patience_s: how long a request waits for a ledger that cannot be reached.
+        on_trouble: told the first error of each time that the ledger cannot be reached.
+        terms: the same with another window, for tests.
     """
 
-    def __init__(self, *, max_requests_per_minute: int, max_concurrency: int, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913 - everything that varies is an argument, by keyword
+        self,
+        *,
+        max_requests_per_minute: int,
+        max_concurrency: int,
+        clock: Clock,
+        ledger: Ledger | None = None,
+        name: str = "this process",
+        reserve: int = 0,
+        patience_s: float = LEDGER_PATIENCE_S,
+        on_trouble: Callable[[StoreError], None] = lambda _error: None,
+        terms: Terms | None = None,
+    ) -> None:
         if max_concurrency < 1:
             raise ValueError("max_concurrency must be at least 1")
-        self._budget = Budget(max_requests_per_minute)
+        self._share = Share(
+            ledger or LoneLedger(clock, name=name),
+            terms or Terms(max_requests_per_minute, reserve),
+            clock,
+            name=name,
+        )
         self._max_concurrency = max_concurrency
         self._clock = clock
+        self._patience_s = patience_s
+        self._on_trouble = on_trouble
         self._line: list[_Ticket] = []
         self._numbers = itertools.count()
         self._active = 0
+        self._busy_at = -math.inf
+        self._told_since: float | None = None
 
     @property
     def throttled_s(self) -> float:
         """Seconds of pause that the source has asked for so far."""
-        return self._budget.throttled_s
+        return self._share.throttled_s
 
     @property
     def requests_in_window(self) -> int:
-        """Requests that count against the budget now."""
-        return self._budget.used(self._clock.monotonic())
+        """Requests of this process that count against the budget now."""
+        return self._share.purse.weighing(self._clock.monotonic())
+
+    @property
+    def held(self) -> int:
+        """Requests a minute that this process may send without asking the others."""
+        return self._share.purse.held
 
     @property
     def allowance(self) -> int:
-        """Requests per minute allowed at present."""
-        return self._budget.allowance
+        """Requests per minute allowed at present, to all processes together."""
+        return self._share.allowance(self._clock.monotonic())
 
     @property
     def pause_s(self) -> float:
         """Seconds left of the pause that the source asked for."""
-        return self._budget.pause_s(self._clock.monotonic())
+        return self._share.pause_s(self._clock.monotonic())
 
     @property
     def delay_s(self) -> float:
-        """Seconds until the budget would let the next request go."""
-        return self._budget.delay_s(self._clock.monotonic())
+        """Seconds until the budget would let the next request go, as far as is known here."""
+        return self._share.delay_s(self._clock.monotonic())
 
     @asynccontextmanager
-    async def slot(self, lane: Lane) -> AsyncIterator[None]:
+    async def slot(self, lane: Lane) -> AsyncIterator[Passage]:
         """Wait for the right to send one request, and hold one place until the block ends.
 
-        The budget is spent at entry and not given back, whatever becomes of the request.
+        The budget is spent at entry and not given back, whatever becomes of the request. Whoever
+        knows when its answer begins says so (``Passage.answered``).
+
+        Raises:
+            StoreError: the ledger could not be reached for ``patience_s``; nothing was sent.
         Cancel-safe: yes; a cancelled waiter has spent nothing and the next one is woken.
         """
         await self._enter(lane)
+        passage = Passage(self)
         try:
-            yield
+            yield passage
         finally:
             self._active -= 1
+            if not passage.was_answered:
+                self.cool(is_answered=False)
             self._wake_head()
 
-    def pause(self, retry_after_s: float | None) -> None:
-        """Let nobody send until the source is ready again, and slow down afterwards."""
-        self._budget.throttle(self._clock.monotonic(), retry_after_s)
+    def cool(self, *, is_answered: bool) -> None:
+        """Let the token of a request that has ended, or begun to be answered, become ripe."""
+        self._share.purse.cool(self._clock.monotonic(), is_answered=is_answered)
+        self._wake_head()
+
+    def pause(self, retry_after_s: float | None, *, sent_at: float | None = None) -> None:
+        """Let nobody send until the source is ready again, and slow down afterwards.
+
+        Args:
+            sent_at: when the request was sent that was answered so; by default now.
+        """
+        now = self._clock.monotonic()
+        self._share.throttle(now, retry_after_s, now if sent_at is None else sent_at)
 
     def succeed(self) -> None:
         """Tell the budget that the source answered."""
-        self._budget.succeed()
+        self._share.succeed(self._clock.monotonic())
+
+    async def keep_forever(self) -> None:
+        """Give back what is not needed, and what others need more, while nothing is sent.
+
+        Looks at the ledger only while something is held or has to be said; writes only if
+        something changes. Ends by cancellation.
+        """
+        while True:
+            await self._clock.sleep(KEEP_S)
+            try:
+                await self._keep()
+            except StoreError as error:
+                if error.verdict is not Verdict.RETRY:
+                    raise
+
+    async def leave(self) -> None:
+        """Give everything back, when nothing more is sent.
+
+        Raises:
+            StoreError: the others find out by themselves.
+        """
+        await self._share.leave()
+
+    async def _keep(self) -> None:
+        share, now = self._share, self._clock.monotonic()
+        if self._line:
+            self._busy_at = now
+        quiet_s, reserve = now - self._busy_at, share.terms.reserve
+        has_excess = min(share.purse.returnable(), share.purse.held - reserve) > 0
+        if quiet_s >= QUIET_S and has_excess:
+            await share.agree(None, keep=reserve)
+        elif quiet_s >= LOOK_S and share.wanted:
+            await share.agree(None)
+        elif share.has_news:
+            await share.agree(Wish())
+        elif share.purse.held > 0:
+            age_s = LOOK_S if quiet_s < QUIET_S else IDLE_LOOK_S
+            if share.looked_ago_s(now) >= age_s:
+                await share.agree(Wish())
 
     async def _enter(self, lane: Lane) -> None:
-        ticket = _Ticket(lane, next(self._numbers))
+        ticket = _Ticket(lane, next(self._numbers), self._clock.monotonic())
         heapq.heappush(self._line, ticket)
         try:
-            while (delay_s := self._delay_s(ticket)) != 0:
-                await self._wait(ticket, delay_s)
+            while not self._may_go(ticket):
+                await self._advance(ticket)
             # No await between the decision and its effect: two waiters cannot take one place.
             self._active += 1
-            self._budget.spend(self._clock.monotonic())
+            self._share.purse.spend()
+            self._busy_at = self._clock.monotonic()
         finally:
             self._line.remove(ticket)
             heapq.heapify(self._line)
             self._wake_head()
 
-    def _delay_s(self, ticket: _Ticket) -> float | None:
-        """Seconds until this ticket may go; ``None`` when another one has to act first."""
-        if self._line[0] is not ticket or self._active >= self._max_concurrency:
-            return None
-        return self._budget.delay_s(self._clock.monotonic())
+    def _is_its_turn(self, ticket: _Ticket) -> bool:
+        return self._line[0] is ticket and self._active < self._max_concurrency
 
-    async def _wait(self, ticket: _Ticket, delay_s: float | None) -> None:
-        if delay_s is None:
+    def _may_go(self, ticket: _Ticket) -> bool:
+        return self._is_its_turn(ticket) and self._next_s() == 0
+
+    def _next_s(self) -> float | None:
+        return self._share.next_s(self._clock.monotonic(), patience_s=self._token_patience_s())
+
+    async def _advance(self, ticket: _Ticket) -> None:
+        """Wait, or agree with the others, until something may have changed for this ticket."""
+        next_s = self._next_s() if self._is_its_turn(ticket) else math.inf
+        if next_s is None:
+            await self._agree(ticket)
+        elif math.isfinite(next_s):
+            await self._clock.sleep(next_s)
+        else:
+            # Somebody else has to act first.
             ticket.woken.clear()
             await ticket.woken.wait()
-        else:
-            await self._clock.sleep(delay_s)
+
+    async def _agree(self, ticket: _Ticket) -> None:
+        share = self._share
+        try:
+            await share.agree(self._wish())
+        except StoreError as error:
+            since = share.away_since
+            if error.verdict is not Verdict.RETRY or since is None:
+                raise
+            if self._clock.monotonic() - max(since, ticket.arrived_at) >= self._patience_s:
+                raise
+            if since != self._told_since:
+                self._told_since = since
+                self._on_trouble(error)
+            await self._clock.sleep(LEDGER_RETRY_S)
+
+    def _wish(self) -> Wish:
+        """Few tokens at first, then twice as many each time; a killed process blocks no more."""
+        purse, terms = self._share.purse, self._share.terms
+        if purse.ripens_s(self._clock.monotonic()) <= self._token_patience_s():
+            return Wish()
+        room = terms.limit - purse.held
+        wanted = max(len(self._line), purse.held, FIRST_ASK, terms.reserve - purse.held)
+        now = max(0, min(room, wanted))
+        return Wish(now, max(0, room) if self._has_much_to_do() else now)
+
+    def _token_patience_s(self) -> float:
+        return 0.0 if self._has_much_to_do() else POLL_PATIENCE_S
+
+    def _has_much_to_do(self) -> bool:
+        return any(ticket.lane not in _ONE_BY_ONE for ticket in self._line)
 
     def _wake_head(self) -> None:
         if self._line:

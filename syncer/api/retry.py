@@ -290,7 +290,7 @@ def retry_policy(
 
 
 def _is_worth_retrying(error: BaseException) -> bool:
-    return isinstance(error, SyncerError) and error.verdict in {Verdict.RETRY, Verdict.BACK_OFF}
+    return isinstance(error, SourceError) and error.verdict in {Verdict.RETRY, Verdict.BACK_OFF}
 
 
 def _failure(state: tenacity.RetryCallState) -> SyncerError:

@@ -22,7 +22,7 @@ from syncer.api.retry import error_for_transport
 from syncer.errors import ConfigError, PageTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from syncer.api.room import Share
@@ -114,11 +114,19 @@ class Transport:
             await session.close()
 
     async def get(
-        self, path: str, params: Mapping[str, str], *, share: Share, limit_bytes: int | None = None
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        share: Share,
+        limit_bytes: int | None = None,
+        on_headers: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Send one request and read its answer.
 
         ``path`` is below the base URL and percent-encoded. Redirects are not followed.
+        ``on_headers`` is called when the answer has begun: the source has surely counted the
+        request by then.
 
         Args:
             share: counts what is read, and says when to wait; such a wait is not the source's, and
@@ -140,7 +148,7 @@ class Transport:
                     URL(f"{self._base_url}{path}", encoded=True),
                     params=params,
                     allow_redirects=False,
-                    middlewares=(self._authorizer(request),),
+                    middlewares=(self._authorizer(request, on_headers),),
                 ) as response,
             ):
                 limit = self._limit_of(response, limit_bytes)
@@ -155,7 +163,9 @@ class Transport:
             raise self._translated(error, request) from error
         return Answer(response.status, response.headers, b"".join(chunks)[: limit.bytes])
 
-    def _authorizer(self, request: str) -> aiohttp.ClientMiddlewareType:
+    def _authorizer(
+        self, request: str, on_headers: Callable[[], None]
+    ) -> aiohttp.ClientMiddlewareType:
         """Put the credentials on the request as the last thing before it is sent.
 
         A middleware, for two things that aiohttp (3.13, 3.14) gives no other handle on. With
@@ -170,9 +180,11 @@ class Transport:
         ) -> aiohttp.ClientResponse:
             outgoing.headers[hdrs.AUTHORIZATION] = authorization
             try:
-                return await handler(outgoing)
+                response = await handler(outgoing)
             except (aiohttp.ClientError, OSError) as error:
                 raise self._translated(error, request) from error
+            on_headers()
+            return response
 
         return authorize
 

@@ -149,6 +149,11 @@ COLD: Mapping[str, Sequence[str]] = {
         "take_lease",
         "unmark_lease",
     ),
+    "once a second while requests are waited for; a row for each process": (
+        "leave_budget",
+        "move_budget",
+        "read_budget",
+    ),
     "for a person who waits: an order, the quarantine, a plan, the demo": (
         "count_types",
         "dismiss_quarantine",

@@ -45,7 +45,10 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 async def test_an_idle_poll_is_one_request_and_one_small_row(
     migrated_database_url: str, *, volatile: bool
 ) -> None:
-    """P5: no row in ``scenario``, and per poll one row in ``syncer`` apart from the lease."""
+    """P5: no row in ``scenario``, and per poll one row in ``syncer`` apart from the lease.
+
+    For the request budget a process writes when it begins and when it ends, and not for a poll.
+    """
     time = SourceTime()
     source = new_source(time, models=300, volatile=volatile)
     async with mirroring(migrated_database_url, source, time=time) as mirror:
@@ -63,6 +66,7 @@ async def test_an_idle_poll_is_one_request_and_one_small_row(
 
         assert POLLS == len(source.requests) - asked
         written.pop("syncer.lease", None)
+        assert (2, 2) == (written.pop("syncer.allowance"), written.pop("syncer.budget"))
         assert {"syncer.catalog": POLLS} == written
 
 

@@ -1,178 +1,26 @@
-"""The budget never overspends, one 429 pauses everybody, and better lanes go first (P7)."""
+"""One process alone: order, cap, budget, pause (P7); several: test_budget_properties.py."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from contextlib import suppress
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.virtual_clock import VirtualClock
 
-from syncer.api.limits import CLIMB_PER_SUCCESS, Budget, Limiter
+from syncer.api.limits import Limiter, Terms
 from syncer.domain import Lane
 
-limits = st.integers(1, 120)
+MINUTE_S = 60.1
+"""From an answer until its place in the budget is free again."""
 
 
 def most_in_a_minute(sent_at: list[float]) -> int:
     """The fullest 60 s window, both ends included."""
     return max((sum(start <= at <= start + 60.0 for at in sent_at) for start in sent_at), default=0)
-
-
-def send_all(budget: Budget, arrivals: list[float]) -> list[float]:
-    """Send each request as early as its arrival, its predecessors and the budget allow."""
-    now, sent_at = 0.0, []
-    for arrival in arrivals:
-        now = max(now, arrival)
-        while delay_s := budget.delay_s(now):
-            now += delay_s
-        budget.spend(now)
-        sent_at.append(now)
-    return sent_at
-
-
-class TestBudget:
-    @given(limit=limits, gaps=st.lists(st.floats(0, 90), max_size=300))
-    def test_no_minute_ever_holds_more_than_the_limit(self, limit: int, gaps: list[float]) -> None:
-        arrivals = [sum(gaps[: i + 1]) for i in range(len(gaps))]
-
-        sent_at = send_all(Budget(limit), arrivals)
-
-        assert most_in_a_minute(sent_at) <= limit
-
-    @given(limit=limits, jitter=st.lists(st.floats(0, 0.99), min_size=300, max_size=300))
-    def test_a_second_of_jitter_on_the_way_does_not_overfill_a_minute_at_the_source(
-        self, limit: int, jitter: list[float]
-    ) -> None:
-        sent_at = send_all(Budget(limit), [0.0] * len(jitter))
-
-        arrived_at = [at + late for at, late in zip(sent_at, jitter, strict=True)]
-        assert most_in_a_minute(arrived_at) <= limit
-
-    @given(limit=limits)
-    def test_a_saturated_budget_is_used_to_97_percent(self, limit: int) -> None:
-        sent_at = send_all(Budget(limit), [0.0] * (limit * 20))
-
-        last = sent_at[-1]
-        due = limit * last / 60.0
-        assert sum(at < last for at in sent_at) >= 0.97 * due
-
-    def test_the_first_minute_may_be_spent_at_once(self) -> None:
-        assert send_all(Budget(5), [0.0] * 5) == [0.0] * 5
-
-    def test_used_counts_what_still_weighs_on_the_running_minute(self) -> None:
-        budget = Budget(5)
-        budget.spend(0.0)
-        budget.spend(30.0)
-
-        assert budget.used(30.0) == 2
-        assert budget.used(61.0) == 1
-        assert budget.used(92.0) == 0
-
-    def test_a_throttle_halves_the_allowance_and_pauses(self) -> None:
-        budget = Budget(90)
-        budget.throttle(0.0, 20.0)
-
-        assert budget.allowance == 45
-        assert budget.delay_s(0.0) == 20.0
-        assert budget.pause_s(15.0) == 5.0
-
-    def test_the_halved_allowance_holds_for_the_minute_already_running(self) -> None:
-        budget = Budget(4)
-        for at in (0.0, 1.0, 2.0, 3.0):
-            budget.spend(at)
-        budget.throttle(4.0, 1.0)
-
-        # Two of the four must have left the window before the next one fits into two a minute.
-        assert budget.delay_s(4.0) == pytest.approx(2.0 + 61.0 - 4.0)
-
-    def test_answers_to_requests_already_in_flight_do_not_halve_again(self) -> None:
-        budget = Budget(80)
-        for at in (0.0, 0.5, 1.0, 1.5):
-            budget.throttle(at, 20.0)
-
-        assert budget.allowance == 40
-        assert budget.pause_s(1.5) == 20.0
-
-    def test_a_new_storm_halves_again_but_never_below_one(self) -> None:
-        budget = Budget(6)
-        allowances = []
-        for storm in range(5):
-            budget.throttle(storm * 100.0, 10.0)
-            allowances.append(budget.allowance)
-
-        assert allowances == [3, 1, 1, 1, 1]
-
-    def test_a_shorter_hint_never_shortens_a_pause(self) -> None:
-        budget = Budget(10)
-        budget.throttle(0.0, 60.0)
-        budget.throttle(1.0, 2.0)
-
-        assert budget.pause_s(1.0) == 59.0
-
-    def test_the_allowance_climbs_back_by_equal_steps_and_stops_at_the_maximum(self) -> None:
-        budget = Budget(40)
-        budget.throttle(0.0, 1.0)
-        steps_to_full = round(20 / CLIMB_PER_SUCCESS)
-
-        seen = [budget.allowance]
-        for _ in range(steps_to_full + 100):
-            budget.succeed()
-            seen.append(budget.allowance)
-
-        assert seen[0] == 20
-        assert seen[steps_to_full - 1] == 39
-        assert seen[steps_to_full] == 40
-        assert max(seen) == 40
-        assert all(later - earlier in (0, 1) for earlier, later in pairwise(seen))
-
-    def test_without_a_hint_the_pause_doubles_from_storm_to_storm_up_to_a_minute(self) -> None:
-        budget = Budget(10)
-        pauses = []
-        for storm in range(8):
-            at = storm * 1000.0
-            budget.throttle(at, None)
-            pauses.append(budget.pause_s(at))
-
-        assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-
-    def test_a_success_ends_the_doubling(self) -> None:
-        budget = Budget(10)
-        budget.throttle(0.0, None)
-        budget.throttle(100.0, None)
-        budget.succeed()
-        budget.throttle(200.0, None)
-
-        assert budget.pause_s(200.0) == 1.0
-
-    def test_retry_after_zero_still_pauses_so_that_a_429_cannot_spin(self) -> None:
-        budget = Budget(10)
-        budget.throttle(0.0, 0.0)
-
-        assert budget.delay_s(0.0) == 1.0
-
-    def test_overlapping_pauses_count_once(self) -> None:
-        budget = Budget(10)
-        budget.throttle(0.0, 10.0)
-        budget.throttle(5.0, 10.0)
-        budget.throttle(100.0, 3.0)
-
-        assert budget.throttled_s == 18.0
-
-    def test_a_rounding_rest_is_no_wait(self) -> None:
-        budget = Budget(1)
-        budget.spend(0.1)
-
-        assert budget.delay_s(0.1 + 61.0 - 1e-9) == 0.0
-
-    @pytest.mark.parametrize("limit", [0, -1])
-    def test_a_budget_of_nothing_is_refused(self, limit: int) -> None:
-        with pytest.raises(ValueError, match="at least 1"):
-            Budget(limit)
 
 
 @pytest.fixture(name="clock")
@@ -192,13 +40,14 @@ class Sender:
         self.most_active = 0
 
     async def send(self, name: str, lane: Lane = Lane.POLL) -> None:
-        async with self.limiter.slot(lane):
+        async with self.limiter.slot(lane) as passage:
             self.sent.append((name, self.clock.elapsed_s))
             self.active += 1
             self.most_active = max(self.most_active, self.active)
             try:
                 if self.takes_s:
                     await self.clock.sleep(self.takes_s)
+                passage.answered()
             finally:
                 self.active -= 1
 
@@ -250,7 +99,7 @@ class TestLimiter:
         await clock.run(work())
 
         assert sender.names == ["a", "b", "c", "d"]
-        assert sender.times == [0.0, 61.0, 122.0, 183.0]
+        assert sender.times == pytest.approx([0.0, 60.1, 120.2, 180.3])
 
     async def test_polls_go_before_feed_sweep_verify_and_backfill(
         self, clock: VirtualClock
@@ -284,12 +133,12 @@ class TestLimiter:
             group.create_task(sender.send("backfill", Lane.BACKFILL))
             await clock.advance(30.0)
             group.create_task(sender.send("poll", Lane.POLL))
-            await clock.advance(31.0)
+            await clock.advance(MINUTE_S - 30.0)
 
-            assert sender.sent == [("spent", 0.0), ("poll", 61.0)]
-            await clock.advance(61.0)
+            assert sender.sent == [("spent", 0.0), ("poll", pytest.approx(MINUTE_S))]
+            await clock.advance(MINUTE_S)
 
-        assert sender.sent[-1] == ("backfill", 122.0)
+        assert sender.sent[-1] == ("backfill", pytest.approx(2 * MINUTE_S))
 
     async def test_a_cancelled_waiter_spends_nothing_and_the_next_one_goes(
         self, clock: VirtualClock
@@ -318,9 +167,9 @@ class TestLimiter:
             group.create_task(sender.send("poll", Lane.POLL))
             await clock.settle()
             sleeper.cancel()
-            await clock.advance(61.0)
+            await clock.advance(MINUTE_S)
 
-        assert sender.sent == [("spent", 0.0), ("poll", 61.0)]
+        assert sender.sent == [("spent", 0.0), ("poll", pytest.approx(MINUTE_S))]
 
     async def test_a_waiter_cancelled_in_the_moment_it_is_woken_passes_the_turn_on(
         self, clock: VirtualClock
@@ -363,7 +212,7 @@ class TestLimiter:
             await clock.advance(0.2)
 
         assert sender.times == [20.0] * len(Lane)
-        assert sender.limiter.throttled_s == 20.0
+        assert sender.limiter.throttled_s == pytest.approx(20.0)
 
     async def test_a_pause_that_begins_during_a_sleep_lengthens_it(
         self, clock: VirtualClock
@@ -382,19 +231,92 @@ class TestLimiter:
 
         assert sender.sent[-1] == ("waits", 160.0)
 
-    async def test_success_wins_the_allowance_back(self, clock: VirtualClock) -> None:
+    async def test_time_wins_the_allowance_back(self, clock: VirtualClock) -> None:
         sender = make_sender(clock, per_minute=40)
         sender.limiter.pause(1.0)
         halved = sender.limiter.allowance
-        for _ in range(80):
-            sender.limiter.succeed()
+        await clock.advance(1.0 + 90.0)
+        between = sender.limiter.allowance
+        await clock.advance(90.0)
 
-        assert (halved, sender.limiter.allowance) == (20, 40)
+        assert (halved, between, sender.limiter.allowance) == (20, 30, 40)
+
+    async def test_the_halved_allowance_holds_for_the_minute_already_running(
+        self, clock: VirtualClock
+    ) -> None:
+        sender = make_sender(clock, per_minute=4)
+        for _ in range(4):
+            await sender.send("spent", Lane.BACKFILL)
+            await clock.advance(1.0)
+        sender.limiter.pause(1.0)
+
+        async def work() -> None:
+            for _ in range(4):
+                await sender.send("after", Lane.BACKFILL)
+
+        await clock.run(work())
+
+        # Two of the four must have left the window before the next one fits into two a minute.
+        assert sender.times[4] >= 2.0 + MINUTE_S
+        assert most_in_a_minute([at for at in sender.times if at > 2.5]) <= 3
+
+    async def test_an_answer_to_a_request_sent_before_the_pause_was_over_does_not_halve_again(
+        self, clock: VirtualClock
+    ) -> None:
+        """It was under way when the storm began, and was answered when it had passed."""
+        sender = make_sender(clock, per_minute=80)
+        sender.limiter.pause(1.0)
+        await clock.advance(5.0)
+        sender.limiter.pause(1.0, sent_at=0.5)
+        once = sender.limiter.allowance
+        await clock.advance(5.0)
+        sender.limiter.pause(1.0)
+
+        assert once == 40
+        assert sender.limiter.allowance == 20
+
+    async def test_without_a_hint_the_pause_doubles_until_a_success(
+        self, clock: VirtualClock
+    ) -> None:
+        sender = make_sender(clock)
+        pauses = []
+        for _ in range(3):
+            sender.limiter.pause(None)
+            pauses.append(sender.limiter.pause_s)
+            await clock.advance(100.0)
+        sender.limiter.succeed()
+        sender.limiter.pause(None)
+
+        assert pauses == [1.0, 2.0, 4.0]
+        assert sender.limiter.pause_s == 1.0
+
+    async def test_a_saturated_budget_is_used_to_97_percent(self, clock: VirtualClock) -> None:
+        """An answer takes a second, which counts against us, as does the margin of the clocks."""
+        sender = make_sender(clock, per_minute=90, takes_s=1.0)
+
+        async def worker() -> None:
+            while clock.elapsed_s < 660:
+                await sender.send("request", Lane.BACKFILL)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(8):
+                    group.create_task(worker())
+
+        await clock.run(work())
+
+        assert most_in_a_minute(sender.times) <= 90
+        assert sum(60 <= at < 660 for at in sender.times) >= 0.97 * 900
 
     @pytest.mark.parametrize("at_once", [0, -1])
     def test_a_concurrency_of_nothing_is_refused(self, clock: VirtualClock, at_once: int) -> None:
         with pytest.raises(ValueError, match="at least 1"):
             make_sender(clock, at_once=at_once)
+
+    @pytest.mark.parametrize("limit", [0, -1])
+    def test_a_budget_of_nothing_is_refused(self, limit: int) -> None:
+        with pytest.raises(ValueError, match="at least 1"):
+            Terms(limit)
 
     @settings(max_examples=40, deadline=None)
     @given(
