@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bench.figures import Figures, Report, rows_from
 from bench.mirror import Bench, spend, write_config
+from bench.rewalk import serve_speed
 from bench.source import Source, source_process
 
 LATENCY_MS = 200
@@ -18,19 +19,24 @@ SHAPES = ((1, 500), (2, 500), (4, 250), (8, 100), (8, 500))
 def measure(bench: Bench) -> Report:
     """Rounds of backfills in all shapes."""
     rounds = []
+    shapes = {f"{times} at a time, page {page}": (times, page) for times, page in SHAPES}
     with source_process(models=bench.models, latency_ms=LATENCY_MS) as source:
         for number in range(bench.rounds):
             figures: dict[str, Figures] = {}
-            for concurrency, page in SHAPES:
-                label = f"{concurrency} at a time, page {page}"
+            for label, (concurrency, page) in shapes.items():
                 bench.say(f"latency, round {number + 1} of {bench.rounds}: {label}")
                 figures[label] = _fill(bench, source, concurrency, page)
+                if number == 0:
+                    figures[label]["reader_models_per_s"] = serve_speed(
+                        source, bench.models, concurrency=concurrency, page=page
+                    )
             rounds.append(figures)
     return Report(
         "latency",
         rows_from(rounds),
         (
             f"{bench.models:,} models, {LATENCY_MS} ms before each answer",
+            "reader: asks the same in the same shape, knows all tokens, discards what it reads",
             "a walk begins with one page and ends with idle workers: few pages lower the share",
         ),
     )

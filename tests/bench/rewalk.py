@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.figures import Figures, Report, rows_from
 from bench.mirror import CONCURRENCY, PAGE, Bench, cost, spend, write_config
-from bench.process import clean_environment, module, run
+from bench.process import ProgramFailed, clean_environment, module, run
 from bench.source import Source, source_process
 
 ANSWERS = {
@@ -105,10 +105,13 @@ def _seen_bytes(bench: Bench, url: str) -> int:
     return server.wal_bytes() - before
 
 
-def serve_speed(source: Source, models: int) -> float:
+def serve_speed(
+    source: Source, models: int, *, concurrency: int = CONCURRENCY, page: int = PAGE
+) -> float:
     """Models per second that the source serves to a process that reads and discards."""
-    limits = (str(CONCURRENCY), str(PAGE))
+    limits = (str(concurrency), str(page))
     ended = run(module("reader", source.base_url, *limits), clean_environment())
     said = ended.last_json()
-    assert said["pages"] * PAGE >= models
+    if said["pages"] * page < models:
+        raise ProgramFailed(f"the reader found {said['pages']} pages of {models} models")
     return float(models / said["work_s"])
