@@ -30,7 +30,13 @@ from syncer.api.retry import (
 from syncer.api.room import PAGE_GOAL_BYTES, Room
 from syncer.api.transport import Answer, HasAuthorization, Transport
 from syncer.domain import Page, SentOrder, to_millis
-from syncer.errors import ConfigError, SourceThrottled, SourceUnavailable, SyncerError
+from syncer.errors import (
+    ConfigError,
+    SourceError,
+    SourceThrottled,
+    SourceUnavailable,
+    SyncerError,
+)
 
 if TYPE_CHECKING:
     import random
@@ -250,6 +256,8 @@ class SourceClient:
             rng=self._rng,
             on_retry=self._retry_scheduled,
             queue_s=self.queue_s,
+            # The limiter has waited for the database as long as that may take.
+            errors=SourceError,
         )
         result: T = await policy(self._attempt, call, read)
         return result

@@ -238,6 +238,7 @@ def retry_policy(
     rng: random.Random,
     on_retry: OnRetry,
     queue_s: Callable[[], float] = lambda: 0.0,
+    errors: type[SyncerError] = SyncerError,
 ) -> tenacity.AsyncRetrying:
     """Build the retry policy of one request; use it once, then throw it away.
 
@@ -248,6 +249,7 @@ def retry_policy(
 
     Args:
         queue_s: how long a throttled request would have to wait for its turn now.
+        errors: only these are worth another attempt, if their verdict says so.
     """
     started_at: list[float] = []
 
@@ -282,7 +284,9 @@ def retry_policy(
         sleep=clock.sleep,
         wait=wait,
         stop=stop,
-        retry=tenacity.retry_if_exception(_is_worth_retrying),
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, errors) and _is_worth_retrying(error)
+        ),
         before_sleep=tell,
         retry_error_callback=give_up,
         reraise=True,
@@ -290,7 +294,7 @@ def retry_policy(
 
 
 def _is_worth_retrying(error: BaseException) -> bool:
-    return isinstance(error, SourceError) and error.verdict in {Verdict.RETRY, Verdict.BACK_OFF}
+    return isinstance(error, SyncerError) and error.verdict in {Verdict.RETRY, Verdict.BACK_OFF}
 
 
 def _failure(state: tenacity.RetryCallState) -> SyncerError:

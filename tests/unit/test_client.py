@@ -24,6 +24,7 @@ from syncer.errors import (
     SourceRejected,
     SourceThrottled,
     SourceUnavailable,
+    StoreUnavailable,
     SyncerError,
     WalkBroken,
 )
@@ -523,3 +524,19 @@ class TestProbing:
         with pytest.raises(SourceRejected, match=r"\(to https://new\.example/v1/models\)"):
             await self.probe(desk)
         assert desk.client.requests_sent == 2
+
+
+async def test_a_database_that_is_away_is_waited_for_in_the_limiter_and_not_again_by_the_retries(
+    source: aioresponses,
+) -> None:
+    """P6: else a request would wait for the database for twice the deadline."""
+    async with Desk(retry_deadline_s=1e6) as desk:
+
+        async def refuse(_wish: object) -> None:
+            raise StoreUnavailable("the database does not answer")
+
+        desk.limiter._share.agree = refuse  # type: ignore[method-assign,assignment]
+        with pytest.raises(StoreUnavailable):
+            await desk.fetch()
+
+    assert desk.observer.retries == []
