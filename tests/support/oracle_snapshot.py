@@ -104,9 +104,13 @@ async def look(observer: Observer) -> Snapshot:
     )
 
 
+_EVERYBODYS = {"syncer.lease", "syncer.budget", "syncer.allowance"}
+"""What a process without a lease writes, too: its wish for one, and what it asks with."""
+
+
 async def fingerprint(observer: Observer) -> str:
     """Everything that a process without the lease must leave alone."""
-    tables = [each[0] for each in await observer.fetch(OURS) if each[0] != "syncer.lease"]
+    tables = [each[0] for each in await observer.fetch(OURS) if each[0] not in _EVERYBODYS]
     texts = [await observer.fetchval(_TEXT.format(table)) for table in sorted(tables)]
     return "\n".join(f"{table}: {text}" for table, text in zip(tables, texts, strict=True))
 
