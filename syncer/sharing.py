@@ -21,7 +21,7 @@ from syncer.errors import StoreError, SyncerError
 from syncer.store.budget import BudgetLedger
 from syncer.store.queries import Queries
 from syncer.telemetry import Event, logger
-from syncer.tokens import TRUST_S, WINDOW_S
+from syncer.tokens import LONGEST_LOOK_S, WINDOW_S
 
 RELEASE_LIMIT_S = 1.5
 """For giving back at the end what others wait for; a database that is away must not hold the exit
@@ -84,7 +84,8 @@ async def shared_limiter(
         url=database_url,
         source=budget_of(settings.source.base_url),
         holder=name,
-        statement_timeout_s=TRUST_S,
+        # Where the server says nothing, the client waits as long again.
+        statement_timeout_s=LONGEST_LOOK_S / 2,
         queries=queries,
     )
     limiter = Limiter(

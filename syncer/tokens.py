@@ -26,8 +26,15 @@ CLOCK_MARGIN_S = 0.1
 LATE_S = 1.0
 """How much later than its end on our side a request without an answer may still be counted."""
 
-TRUST_S = 3.0
-"""A request goes out at most this long after a look that proved us alive to the others."""
+LOOK_S = 1.0
+"""A look at what is agreed is good for so long: what others want, and a pause that they were asked
+for, is then seen while we send."""
+
+LONGEST_LOOK_S = 6.0
+"""A look that takes longer is given up."""
+
+TRUST_S = LOOK_S + LONGEST_LOOK_S
+"""A request goes out at most this long after the moment that proved us alive to the others."""
 
 TICK_S = 0.001
 """Less than this is no wait. Keeps rounding from turning a wait into a spin; 100 times smaller

@@ -18,10 +18,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from syncer.api.share import LOOK_S, Ledger, LoneLedger, Share
+from syncer.api.share import Ledger, LoneLedger, Share
 from syncer.domain import Lane
 from syncer.errors import StoreError, Verdict
-from syncer.tokens import Terms, Wish
+from syncer.tokens import LOOK_S, Terms, Wish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

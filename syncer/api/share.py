@@ -3,8 +3,8 @@ This process's share of the request budget: its tokens, and what it agrees with 
 
 Owns when the ledger is looked at and when something is written there. Never orders the requests,
 and never decides what is fair (``syncer.tokens``).
-Invariant: a token is spent only when it is ripe, and only within ``TRUST_S`` of a look that proved
-us alive; what was offered back is not spent unless the ledger refused it.
+Invariant: a token is spent only when it is ripe, and only within ``LOOK_S`` after a look that
+proved us alive; what was offered back is not spent unless the ledger refused it.
 Kind: edge (waits on the ledger).
 """
 
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from syncer.errors import StoreError
 from syncer.tokens import (
+    LOOK_S,
     TICK_S,
-    TRUST_S,
     Holder,
     Move,
     Purse,
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from syncer.domain import Clock
-
-LOOK_S = 1.0
-"""What others want, and a pause that they were asked for, is seen this soon while we send."""
 
 RECHECK_S = 0.5
 """Between two looks for tokens that others give back."""
@@ -119,7 +116,6 @@ class Share:
         self._unsaid: list[_Report] = []
         self._succeeded_at = -math.inf
         self._look_at = -math.inf
-        self._trusted_until = -math.inf
         self._ask_at = -math.inf
 
     @property
@@ -161,7 +157,7 @@ class Share:
         pause_s = self.pause_s(now)
         if pause_s > TICK_S:
             return pause_s
-        seen_s = min(self._look_at, self._trusted_until) - now
+        seen_s = self._look_at - now
         if seen_s <= 0 or self._surplus():
             return None
         ripens_s = self.purse.ripens_s(now)
@@ -223,7 +219,6 @@ class Share:
     async def _try(self, wish: Wish | None, keep: int | None) -> bool:
         """One attempt; False when others were quicker."""
         wish_or_none, is_asking = wish or Wish(), wish is not None and wish.now > 0
-        began = self._clock.monotonic()
         snapshot = await self._ledger.read(is_asking=is_asking)
         now = self._clock.monotonic()
         said = len(self._unsaid)
@@ -258,7 +253,7 @@ class Share:
             self.purse.withdraw()
         self.purse.held += settlement.grant
         del self._unsaid[:said]
-        self._see(snapshot.rate, settlement, began=began, read_at=now)
+        self._see(snapshot.rate, settlement, now)
         self._wanted = wanted
         return True
 
@@ -270,16 +265,16 @@ class Share:
             return self.purse.offer(self.purse.held - keep, now, ripest_first=False)
         return ()
 
-    def _see(self, rate: Rate, settlement: Settlement, *, began: float, read_at: float) -> None:
+    def _see(self, rate: Rate, settlement: Settlement, read_at: float) -> None:
         now = self._clock.monotonic()
         self._take_rate(rate, read_at)
         self._limit = settlement.limit
         self._target = settlement.target
         if self._ledger.is_shared:
             recheck_s = RECHECK_S if self.purse.held < settlement.target else LOOK_S
-            self._look_at, self._trusted_until = now + LOOK_S, began + TRUST_S
+            self._look_at = now + LOOK_S
         else:
-            recheck_s = self._look_at = self._trusted_until = math.inf
+            recheck_s = self._look_at = math.inf
         is_dry = self.purse.ripe(now) <= 0
         wait_s = max(SHORTEST_WAIT_S, min(recheck_s, settlement.next_s))
         self._ask_at = now + (wait_s if is_dry else 0.0)

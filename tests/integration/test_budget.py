@@ -151,7 +151,7 @@ async def test_p7_what_a_killed_process_held_is_free_a_minute_after_its_death_wa
         at_once = await b.send_until_blocked()
         await admin.execute("UPDATE syncer.allowance SET dead_at = dead_at - interval '60 s'")
         a_minute_later = await b.send_until_blocked()
-        await admin.execute("UPDATE syncer.allowance SET dead_at = dead_at - interval '5 s'")
+        await admin.execute("UPDATE syncer.allowance SET dead_at = dead_at - interval '10 s'")
         later = await b.send_until_blocked(blocked_s=2 * BLOCKED_S)
 
         assert (6, 0, 4) == (at_once, a_minute_later, later)
@@ -179,7 +179,7 @@ async def test_p7_a_process_that_was_given_up_begins_with_nothing(url: str, admi
         await a.send()
         await kill(admin, a)
         assert 6 == await b.send_until_blocked()
-        await admin.execute("UPDATE syncer.allowance SET dead_at = dead_at - interval '65 s'")
+        await admin.execute("UPDATE syncer.allowance SET dead_at = dead_at - interval '70 s'")
         assert 4 == await b.send_until_blocked(blocked_s=2 * BLOCKED_S)
 
         assert 0 == await a.send_until_blocked()
