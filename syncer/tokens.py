@@ -303,9 +303,13 @@ class Purse:
         self.ripe(now)
         return self.in_flight + len(self._cooling)
 
-    def ripens_s(self, now: float) -> float:
-        """Seconds until a token of ours is ripe; 0 when one is, infinite when none is cooling."""
-        lacking = 1 - self.ripe(now)
+    def ripens_s(self, now: float, *, spare: int = 0) -> float:
+        """Seconds until a token of ours is ripe; 0 when one is, infinite when none is cooling.
+
+        Args:
+            spare: ripe ones that are not for whoever asks.
+        """
+        lacking = 1 + spare - self.ripe(now)
         if lacking <= 0:
             return 0.0
         if lacking > len(self._cooling):

@@ -14,6 +14,7 @@ import asyncio
 import heapq
 import itertools
 import math
+from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -124,6 +125,7 @@ class Limiter:
         self._numbers = itertools.count()
         self._active = 0
         self._busy_at = -math.inf
+        self._polled_at: deque[float] = deque()
         self._told_since: float | None = None
 
     @property
@@ -244,6 +246,8 @@ class Limiter:
             self._active += 1
             self._share.purse.spend()
             self._busy_at = self._clock.monotonic()
+            if lane in _ONE_BY_ONE:
+                self._polled_at.append(self._busy_at)
         finally:
             self._line.remove(ticket)
             heapq.heapify(self._line)
@@ -256,7 +260,18 @@ class Limiter:
         return self._is_its_turn(ticket) and self._next_s() == 0
 
     def _next_s(self) -> float | None:
-        return self._share.next_s(self._clock.monotonic(), patience_s=self._token_patience_s())
+        now = self._clock.monotonic()
+        return self._share.next_s(now, patience_s=self._token_patience_s(), spare=self._spare(now))
+
+    def _spare(self, now: float) -> int:
+        """Tokens that the head of the line must leave to polls: a backfill may spend a whole
+        minute's budget at once, and a poll could not go before that minute is over.
+        """
+        while self._polled_at and now - self._polled_at[0] > self._share.terms.ripening_s:
+            self._polled_at.popleft()
+        if not self._line or self._line[0].lane in _ONE_BY_ONE:
+            return 0
+        return max(0, self._share.terms.reserve - len(self._polled_at))
 
     async def _advance(self, ticket: _Ticket) -> None:
         """Wait, or agree with the others, until something may have changed for this ticket."""
@@ -273,7 +288,7 @@ class Limiter:
     async def _agree(self, ticket: _Ticket) -> None:
         share = self._share
         try:
-            await share.agree(self._wish())
+            await share.agree(self._wish(), spare=self._spare(self._clock.monotonic()))
         except StoreError as error:
             since = share.away_since
             if error.verdict is not Verdict.RETRY or since is None:
@@ -287,13 +302,13 @@ class Limiter:
 
     def _wish(self) -> Wish:
         """Few tokens at first, then twice as many each time; a killed process blocks no more."""
-        purse, terms = self._share.purse, self._share.terms
-        if purse.ripens_s(self._clock.monotonic()) <= self._token_patience_s():
+        purse, terms, now = self._share.purse, self._share.terms, self._clock.monotonic()
+        if purse.ripens_s(now, spare=self._spare(now)) <= self._token_patience_s():
             return Wish()
         room = terms.limit - purse.held
         wanted = max(len(self._line), purse.held, FIRST_ASK, terms.reserve - purse.held)
-        now = max(0, min(room, wanted))
-        return Wish(now, max(0, room) if self._has_much_to_do() else now)
+        asked = max(0, min(room, wanted))
+        return Wish(asked, max(0, room) if self._has_much_to_do() else asked)
 
     def _token_patience_s(self) -> float:
         return 0.0 if self._has_much_to_do() else POLL_PATIENCE_S

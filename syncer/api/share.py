@@ -113,6 +113,7 @@ class Share:
         self._limit = terms.limit
         self._target = 0
         self._wanted = 0
+        self._spare = 0
         self._unsaid: list[_Report] = []
         self._succeeded_at = -math.inf
         self._look_at = -math.inf
@@ -146,11 +147,12 @@ class Share:
         delay_s = max(self.pause_s(now), ripens_s if math.isfinite(ripens_s) else 0.0)
         return delay_s if delay_s > TICK_S else 0.0
 
-    def next_s(self, now: float, *, patience_s: float) -> float | None:
+    def next_s(self, now: float, *, patience_s: float, spare: int = 0) -> float | None:
         """Seconds until something can happen: 0 when a token may be spent now, None to agree first.
 
         Args:
             patience_s: a token of ours that is ripe so soon is waited for, and no other asked for.
+            spare: tokens of ours that are for others of this process.
         """
         if self._unsaid:
             return None
@@ -160,7 +162,7 @@ class Share:
         seen_s = self._look_at - now
         if seen_s <= 0 or self._surplus():
             return None
-        ripens_s = self.purse.ripens_s(now)
+        ripens_s = self.purse.ripens_s(now, spare=spare)
         if ripens_s <= 0:
             return 0.0
         ask_s = math.inf if ripens_s <= patience_s else self._ask_at - now
@@ -178,12 +180,13 @@ class Share:
         """Remember an answer; it ends a row of storms."""
         self._succeeded_at = now
 
-    async def agree(self, wish: Wish | None, *, keep: int | None = None) -> None:
+    async def agree(self, wish: Wish | None, *, keep: int | None = None, spare: int = 0) -> None:
         """Look at the ledger, and write what there is to write; often nothing.
 
         Args:
             wish: None when nobody waits.
             keep: tokens to be left here; what is above goes back.
+            spare: as for ``next_s``.
 
         Raises:
             StoreError: the ledger cannot be reached.
@@ -191,6 +194,7 @@ class Share:
         Cancel-safe: yes; what was offered stays ours until the ledger is read again.
         """
         async with self._turn:
+            self._spare = spare
             try:
                 for _ in range(TRIES):
                     if await self._try(wish, keep):
@@ -275,7 +279,7 @@ class Share:
             self._look_at = now + LOOK_S
         else:
             recheck_s = self._look_at = math.inf
-        is_dry = self.purse.ripe(now) <= 0
+        is_dry = self.purse.ripe(now) <= self._spare
         wait_s = max(SHORTEST_WAIT_S, min(recheck_s, settlement.next_s))
         self._ask_at = now + (wait_s if is_dry else 0.0)
 

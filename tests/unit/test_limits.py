@@ -101,6 +101,33 @@ class TestLimiter:
         assert sender.names == ["a", "b", "c", "d"]
         assert sender.times == pytest.approx([0.0, 60.1, 120.2, 180.3])
 
+    async def test_a_backfill_leaves_what_the_polls_of_the_next_minute_need(
+        self, clock: VirtualClock
+    ) -> None:
+        """A change is mirrored in time while another catalog is filled within the same budget."""
+        limiter = Limiter(max_requests_per_minute=10, max_concurrency=8, clock=clock, reserve=2)
+        sender = Sender(limiter, clock, takes_s=0.1)
+
+        async def poll_later() -> None:
+            for at_s in (20.0, 30.0, 40.0):
+                await clock.sleep(at_s - clock.elapsed_s)
+                await sender.send(f"poll at {at_s:.0f}")
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for number in range(40):
+                    group.create_task(sender.send(str(number), Lane.BACKFILL))
+                group.create_task(poll_later())
+
+        await clock.run(work())
+
+        polls = {name: at for name, at in sender.sent if name.startswith("poll")}
+        assert pytest.approx(20.0) == polls["poll at 20"]
+        assert pytest.approx(30.0) == polls["poll at 30"]
+        # More polls than it was told of wait for their turn, ahead of the others.
+        assert pytest.approx(60.2, abs=0.3) == polls["poll at 40"]
+        assert 10 == most_in_a_minute(sender.times)
+
     async def test_polls_go_before_feed_sweep_verify_and_backfill(
         self, clock: VirtualClock
     ) -> None:
