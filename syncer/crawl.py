@@ -277,14 +277,44 @@ def _ask(
     )
 
 
+async def fetch_unless_stopped(
+    fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading, stop: StopSignal
+) -> Fetched:
+    """Ask one question, or leave when somebody asks to stop: the budget may let it wait a minute.
+
+    Raises:
+        SyncerError: the source's, or the reason to stop.
+    Cancel-safe: yes.
+    """
+    stop.check()
+    async with asyncio.TaskGroup() as group:
+        stopping = group.create_task(stop.wait(), name="stop")
+        fetching = group.create_task(_error_or(fetcher.fetch(checkpoint, reading)), name="fetch")
+        await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        fetching.cancel()
+        stopping.cancel()
+    if fetching.cancelled():
+        stop.check()
+    fetched = fetching.result()
+    if isinstance(fetched, SyncerError):
+        raise fetched
+    return fetched
+
+
+async def _error_or(fetching: Awaitable[Fetched]) -> Fetched | SyncerError:
+    try:
+        return await fetching
+    except SyncerError as error:
+        return error
+
+
 async def _fetch_or_error(
     fetcher: Fetcher, checkpoint: Checkpoint, reading: Reading, hand: Hand
 ) -> Fetched | SyncerError:
     """Errors as values: one that is raised in a task group would cancel the commit under way."""
-    try:
-        fetched = await fetcher.fetch(checkpoint, reading)
-    except SyncerError as error:
-        return error
+    fetched = await _error_or(fetcher.fetch(checkpoint, reading))
+    if isinstance(fetched, SyncerError):
+        return fetched
     # Here, with nothing to wait for in between: the client counts it up to its return.
     hand.take(fetched.page.size_bytes)
     return fetched

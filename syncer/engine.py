@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from syncer.context import CatalogContext
-from syncer.crawl import Fetched
+from syncer.crawl import Fetched, fetch_unless_stopped
 from syncer.cycle import CycleRun, commit_batch, read_page
 from syncer.domain import (
     Checkpoint,
@@ -348,7 +348,8 @@ class Engine:
     async def _ask(self, plan: Plan, *, lane: Lane | None = None) -> Fetched:
         """The answer to a plan's first question."""
         checkpoint = Checkpoint(0, plan.partitions[0], PartitionPhase.PENDING)
-        return await self.context.fetcher(plan.kind, lane=lane).fetch(checkpoint, Reading())
+        fetcher = self.context.fetcher(plan.kind, lane=lane)
+        return await fetch_unless_stopped(fetcher, checkpoint, Reading(), self.context.stop)
 
     async def _first_answer(self, plan: Plan) -> tuple[Plan, Fetched]:
         """Ask until a question is accepted: its answer tells the cycle's source time.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from syncer.crawl import Fetcher, StopSignal
+from syncer.crawl import Fetcher, StopSignal, fetch_unless_stopped
 from syncer.domain import Checkpoint, Page, Partition, PartitionPhase, Walk
 from syncer.planner.walk import Reading, advance
 
@@ -33,7 +33,7 @@ async def read_span(
     Args:
         fetcher: asks.
         walk: where to begin and end.
-        stop: looked at before each question.
+        stop: ends the wait for an answer.
         name: of the partition, for errors.
 
     Raises:
@@ -41,9 +41,8 @@ async def read_span(
     """
     reading = Reading()
     while not walk.done:
-        stop.check()
         checkpoint = Checkpoint(0, Partition(name, walk), PartitionPhase.WALKING)
-        fetched = await fetcher.fetch(checkpoint, reading)
+        fetched = await fetch_unless_stopped(fetcher, checkpoint, reading, stop)
         step = advance(walk, fetched.reading, fetched.page)
         yield Reached(fetched.page, walk, step.walk)
         walk, reading = step.walk, step.reading

@@ -219,7 +219,7 @@ async def test_p5_whoever_holds_enough_looks_and_writes_nothing(url: str, admin:
     """Tokens are used again and again, and the keeper has nothing to settle."""
     terms = {"reserve": 4, "window_s": 0.1}
     async with sharing(url, "a", limit=8, **terms) as a:
-        await a.send()
+        await a.send(Lane.POLL)
         before = await admin.fetch(STATE)
         for _ in range(3):
             for _ in range(6):
