@@ -58,7 +58,7 @@ def stop_on_signals(
     if on_reload is not None:
         handlers[signal.SIGHUP] = lambda _: on_reload()
     try:
-        with _signals(handlers):
+        with _signals(handlers, stop):
             yield
     except asyncio.CancelledError:
         if task is None or stop.reason is None:
@@ -73,7 +73,7 @@ def stop_on_signals(
 
 @contextlib.contextmanager
 def _signals(
-    handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]],
+    handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]], stop: StopSignal
 ) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for signum, handler in handlers.items():
@@ -83,6 +83,9 @@ def _signals(
     finally:
         for signum in handlers:
             loop.remove_signal_handler(signum)
+            if isinstance(stop.reason, Stopped | Interrupted):
+                # It is about to end, as it was asked to: another signal must not change how.
+                signal.signal(signum, signal.SIG_IGN)
 
 
 def _leave_behind(code: int) -> None:

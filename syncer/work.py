@@ -21,11 +21,15 @@ from syncer.domain import (
     Millis,
     Partition,
     PartitionPhase,
+    SortKey,
     format_millis,
     key_time,
 )
 from syncer.errors import SourceError, StoreUnavailable, SyncerError, Verdict
 from syncer.planner.cut import Density, cut, expected_pages, useful_parts
+
+PARTS_PER_PAGE = 2
+"""Of a walk by creation: eight workers are busy after three pages, not six."""
 
 
 class PoolObserver(Protocol):
@@ -108,8 +112,12 @@ class WorkPool:
         if stride.after.partition.walk.after_ms == stride.before.partition.walk.after_ms:
             # In the middle of a token chain; its offsets belong to the bounds it began with.
             return stride
+        # Creation is spread evenly enough to trust a page for two parts; changes come in bursts.
+        trust = PARTS_PER_PAGE if stride.after.partition.walk.key is SortKey.CREATED else 1
         parts = useful_parts(
-            pages=progress.remaining_pages, idle_workers=self._idle, walked=stride.after.pages
+            pages=progress.remaining_pages,
+            idle_workers=self._idle,
+            walked=trust * stride.after.pages,
         )
         walks = cut(stride.after.partition.walk, horizon_ms=self._horizon_ms, parts=parts)
         if len(walks) == 1:

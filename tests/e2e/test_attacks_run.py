@@ -7,8 +7,9 @@ import signal
 
 import pytest
 from support.command import Place
+from support.locked import models_locked
 from support.postgres import execute
-from support.serving import Gate, Serve
+from support.serving import Serve
 
 FOLLOWING = '[[catalog]]\nname = "public"\npoll_interval_s = 1\n'
 AHEAD = """
@@ -98,13 +99,12 @@ async def test_a_daemon_ends_with_3_when_a_newer_build_has_migrated_its_database
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_a_daemon_at_once_and_with_0(
-    place: Place, serve: Serve, signum: signal.Signals
+    place: Place, serve: Serve, migrated_database_url: str, signum: signal.Signals
 ) -> None:
     """P8: a service that was told to stop has not failed, however often it was told."""
-    async with serve(models=20) as source:
-        gate = Gate(source)
+    async with serve(models=20), models_locked(migrated_database_url) as is_waited_for:
         async with place.start("run") as daemon:
-            await daemon.until(lambda: gate.waiting, "a request that hangs")
+            await daemon.until(is_waited_for, "a statement that waits")
             daemon.send(signum)
             await daemon.until_event("shutdown_requested")
             assert daemon.is_alive

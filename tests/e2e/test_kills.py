@@ -8,6 +8,7 @@ import signal
 
 import pytest
 from support.command import Place
+from support.locked import models_locked
 from support.serving import Gate, Serve
 from support.stored import assert_mirrors, count_models, fetch_value, lease_holder
 from support.tcp_proxy import address_of, proxy_to, through
@@ -118,7 +119,22 @@ async def test_a_source_that_does_not_answer_holds_up_the_end_for_ten_seconds_at
         assert await lease_holder(migrated_database_url) is None
 
 
-async def test_a_second_signal_ends_it_at_once(place: Place, serve: Serve) -> None:
+async def test_a_second_signal_ends_it_at_once(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    async with serve(models=100), models_locked(migrated_database_url) as is_waited_for:
+        async with place.start("backfill") as running:
+            await running.until(is_waited_for, "a statement that waits")
+            running.send(signal.SIGTERM)
+            await running.until_event("shutdown_requested")
+            ended = await running.stop(signal.SIGTERM, within_s=2)
+
+        assert ended.code == 143
+        assert "Traceback" not in ended.stderr
+
+
+async def test_a_first_signal_does_not_wait_for_an_answer(place: Place, serve: Serve) -> None:
+    """Whatever comes after it, a second signal for one, does not change how it ends."""
     async with serve(models=100) as source:
         gate = Gate(source)
         async with place.start("backfill") as running:

@@ -532,7 +532,7 @@ async def test_a_database_that_is_away_is_waited_for_in_the_limiter_and_not_agai
     """P6: else a request would wait for the database for twice the deadline."""
     async with Desk(retry_deadline_s=1e6) as desk:
 
-        async def refuse(_wish: object) -> None:
+        async def refuse(_wish: object, **_: object) -> None:
             raise StoreUnavailable("the database does not answer")
 
         desk.limiter._share.agree = refuse  # type: ignore[method-assign,assignment]

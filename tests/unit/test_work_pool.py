@@ -10,7 +10,7 @@ import pytest
 from support.builders import checkpoint, model, walk
 
 from syncer.crawl import StopSignal, Stride
-from syncer.domain import Crossing, Millis, Page, PartitionPhase, SentOrder
+from syncer.domain import Crossing, Millis, Page, PartitionPhase, SentOrder, SortKey
 from syncer.errors import (
     LeaseLost,
     SourceLimitReached,
@@ -454,10 +454,22 @@ async def test_what_is_worth_less_than_two_pages_a_part_is_not_cut() -> None:
 async def test_a_first_page_is_no_reason_to_cut_however_dense_it_is() -> None:
     """A burst of changes is denser than what follows it; the second page tells more."""
     yard, running = await at_work("everything", workers=4)
+    changes = walk(99, key=SortKey.UPDATED)
+    partition = replace(yard.taken["everything"].partition, walk=walk(key=SortKey.UPDATED))
+    whole = replace(yard.taken["everything"], partition=partition)
+
+    assert yard.pool.cut(stride(whole, changes, *DENSE, pages=1)).cut_off == ()
+    assert len(yard.pool.cut(stride(whole, changes, *DENSE, pages=2)).cut_off) == 1
+    await finish(yard, running)
+
+
+async def test_a_walk_by_creation_has_twice_as_many_parts_as_pages() -> None:
+    """All workers are busy soon, however long an answer takes."""
+    yard, running = await at_work("everything", workers=8)
     whole = yard.taken["everything"]
 
-    assert yard.pool.cut(stride(whole, walk(99), *DENSE, pages=1)).cut_off == ()
-    assert len(yard.pool.cut(stride(whole, walk(99), *DENSE, pages=2)).cut_off) == 1
+    assert len(yard.pool.cut(stride(whole, walk(99), *DENSE, pages=1)).cut_off) == 1
+    assert len(yard.pool.cut(stride(whole, walk(99), *DENSE, pages=2)).cut_off) == 3
     await finish(yard, running)
 
 
