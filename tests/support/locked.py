@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 WAITING = """
     SELECT count(*) FROM pg_locks WHERE relation = 'scenario.models'::regclass AND NOT granted
 """
-    "SELECT count(*) FROM pg_locks WHERE relation = 'scenario.models'::regclass AND NOT granted"
-)
 
 
 @asynccontextmanager
