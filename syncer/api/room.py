@@ -4,7 +4,8 @@ Room in memory for pages, counted in bytes: from the first byte read to the comm
 Owns who may go on reading. Never reads, decodes or stores anything.
 Invariant: never more than the room and one page, the oldest reader's. Waiting ends, because what is
 counted is given back without more room: a page in hand waits for the database alone, the oldest
-reader for pages in hand, everybody else for these.
+reader for pages in hand, everybody else for these. Whoever has nothing in memory yet is no reader:
+it may wait for a place in line that only the others can give up.
 Kind: edge (waits).
 """
 
@@ -30,8 +31,9 @@ today's source; a single model may have ``limits.max_page_bytes``."""
 class Share:
     """What one reader or one crawl has in memory."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, in_use: list[Share]) -> None:
         self._room = room
+        self._in_use = in_use
         self._bytes = 0
 
     @property
@@ -46,24 +48,27 @@ class Share:
         """
         await self._room.until(lambda: self._room.may_go_on(self))
 
-    @property
-    def is_in_use(self) -> bool:
-        """Whether anything is counted."""
-        return self._bytes > 0
-
     def take(self, size_bytes: int) -> None:
         """Count bytes that are here already, without waiting."""
-        self._bytes += size_bytes
-        self._room.count(size_bytes)
+        self._add(size_bytes)
 
     def drop(self, size_bytes: int) -> None:
         """Give bytes back."""
-        self._bytes -= size_bytes
-        self._room.count(-size_bytes)
+        self._add(-size_bytes)
 
     def drop_all(self) -> None:
         """Give back whatever is left."""
         self.drop(self._bytes)
+
+    def _add(self, size_bytes: int) -> None:
+        was_in_use = self._bytes > 0
+        self._bytes += size_bytes
+        is_in_use = self._bytes > 0
+        if is_in_use and not was_in_use:
+            self._in_use.append(self)
+        elif was_in_use and not is_in_use:
+            self._in_use.remove(self)
+        self._room.count(size_bytes)
 
 
 class Room:
@@ -74,6 +79,7 @@ class Room:
         self._used_bytes = 0
         self._most_bytes = 0
         self._readers: list[Share] = []
+        """Those that have something in memory, in the order in which they began to read."""
         self._in_hand: list[Share] = []
         self._changed = asyncio.Event()
 
@@ -118,7 +124,7 @@ class Room:
         """Whether this reader may read more; when not, others will give something back."""
         if self._used_bytes <= self._capacity_bytes:
             return True
-        return share is self._readers[0] and not any(each.is_in_use for each in self._in_hand)
+        return not self._in_hand and self._readers[:1] == [share]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds that only changes with what is counted."""
@@ -126,11 +132,9 @@ class Room:
             self._changed.clear()
             await self._changed.wait()
 
-    def _sharing(self, shares: list[Share]) -> Iterator[Share]:
-        share = Share(self)
-        shares.append(share)
+    def _sharing(self, in_use: list[Share]) -> Iterator[Share]:
+        share = Share(self, in_use)
         try:
             yield share
         finally:
-            shares.remove(share)
             share.drop_all()
