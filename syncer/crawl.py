@@ -182,8 +182,8 @@ class Fetcher:
                     raise
                 size //= 2
                 self.on_page_halved(size)
-                # A token speaks of pages of the old size.
-                reading = Reading()
+                # A token speaks of pages of the old size. What is read for the fifth time still is.
+                reading = Reading(unequal=reading.unequal)
             else:
                 self.check(page)
                 return Fetched(page, reading, size)
