@@ -39,10 +39,11 @@ async def read_span(
     Raises:
         SyncerError: the source's, or the reason to stop.
     """
-    reading = Reading()
+    reading, sized = Reading(), fetcher
     while not walk.done:
         checkpoint = Checkpoint(0, Partition(name, walk), PartitionPhase.WALKING)
-        fetched = await fetch_unless_stopped(fetcher, checkpoint, reading, stop)
+        fetched = await fetch_unless_stopped(sized, checkpoint, reading, stop)
         step = advance(walk, fetched.reading, fetched.page)
         yield Reached(fetched.page, walk, step.walk)
         walk, reading = step.walk, step.reading
+        sized = fetcher.resized(fetched, reading)
