@@ -79,6 +79,18 @@ def no_queue() -> float:
     return 0.0
 
 
+@dataclass(slots=True)
+class OnePage:
+    """Remembers what an answer holds of a listing whose models are too heavy for a whole page.
+
+    Or each poll would take the listing for one page, find out by a request for each halving that
+    it is not, and sweep.
+    """
+
+    models: int | None = None
+    """None: as many as are asked for, for all that is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogContext:
     """One catalog, under one lease."""
@@ -101,6 +113,7 @@ class CatalogContext:
     retry_deadline_s: float
     owner: OwnerCheck = field(default_factory=OwnerCheck)
     """Refuses pages of somebody else's private catalog."""
+    one_page: OnePage = field(default_factory=OnePage, repr=False)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """Held while removals are confirmed and while a poll is under way: they take turns."""
     observer: CycleObserver = field(default_factory=NoObserver)

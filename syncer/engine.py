@@ -180,7 +180,7 @@ class Engine:
         """Whether one question shows the whole listing, by what the mirror holds."""
         if await self._open(CycleKind.DELTA) is not None:
             return False
-        limit = self.context.page_size
+        limit = self.context.one_page.models or self.context.page_size
         return await self.context.catalogs.count_live(self.context.name, limit=limit) < limit
 
     async def _open(self, kind: CycleKind) -> tuple[Cycle, tuple[Checkpoint, ...]] | None:
@@ -231,6 +231,7 @@ class Engine:
                 )
                 await commit_batch(self.context, EVERYTHING, fetched.page, batch, effect, tally)
                 return {}
+        self.context.one_page.models = None if is_whole else fetched.page_size
         if is_whole and not self.context.has_delta and not has_feed:
             # It may tell by now what is gone.
             self.feed.ask_again()
