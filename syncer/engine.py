@@ -249,12 +249,10 @@ class Engine:
             return None
         if shown.is_equal:
             return plan
-        is_known = shown.is_waiting(state.removals_waiting) and self._was_swept(state)
+        since_s = float("inf") if state.since_sweep_s is None else state.since_sweep_s
+        was_swept = since_s < self.context.settings.sweep_interval_s
+        is_known = was_swept and shown.is_waiting(state.removals_waiting)
         return replace(plan, kind=CycleKind.DELTA) if is_known else None
-
-    def _was_swept(self, state: CatalogState) -> bool:
-        since_s = state.since_sweep_s
-        return since_s is not None and since_s < self.context.settings.sweep_interval_s
 
     async def _plan_delta(self, state: CatalogState) -> Plan:
         if self.context.has_delta:
