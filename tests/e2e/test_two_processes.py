@@ -198,7 +198,7 @@ async def test_a_process_that_is_killed_and_started_again_within_the_minute_caus
             await victim.until(lambda: gate.waiting, "a request that waits")
             await victim.stop(signal.SIGKILL)
         gate.open()
-        ended = await place.run("backfill", "--deadline", "0.5")
+        ended = await place.run("backfill", "--deadline", "3")
 
         assert 7 == ended.code, ended.stderr
         assert {200} == {each.status for each in source.requests}
@@ -217,7 +217,7 @@ async def test_a_daemon_and_a_backfill_beside_it_keep_to_one_budget(
         await daemon.until_poll()
         used = len(source.requests)
         place.write_config(SLOW.replace("public", "other"))
-        ended = await place.run("backfill", "--deadline", "3")
+        ended = await place.run("backfill", "--deadline", "5")
         daemon_ended = await daemon.stop()
 
         assert (7, 0) == (ended.code, daemon_ended.code), ended.stderr

@@ -23,6 +23,7 @@ class CommitCutter(TcpProxy):
         super().__init__(address_of(url))
         self._where = where
         self._is_muted = False
+        self._aiming = asyncio.Lock()
         self.armed = 0
         """How many more commits to break."""
         self.struck = 0
@@ -51,7 +52,9 @@ class CommitCutter(TcpProxy):
             writer.transport.abort()
 
     async def _is_aimed_at(self) -> bool:
-        return self.aim is None or await self.aim()
+        # One at a time: whoever aims may look at the database by one connection.
+        async with self._aiming:
+            return self.aim is None or await self.aim()
 
     def _abort_all(self) -> None:
         for writer in tuple(self._writers):
