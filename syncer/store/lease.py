@@ -212,10 +212,7 @@ class LeaseKeeper:
             await self._mark(connection, [lease])
             if not await self._renew(connection, [lease]):
                 await self._unmark(connection, lease)
-                raise LeaseHeld(
-                    f"the lease of catalog {catalog} went to another process at the same moment",
-                    catalog=catalog,
-                )
+                raise await self._read_holder(connection, catalog)
             self._held[catalog] = lease
             return lease
 
@@ -390,7 +387,7 @@ def _columns(leases: list[Lease]) -> tuple[list[str], list[int]]:
 def _held_by(row: LeaseRow) -> LeaseHeld:
     until = f" until {row.expires_at:%Y-%m-%dT%H:%M:%SZ}" if row.expires_at else ""
     return LeaseHeld(
-        f"the lease of catalog {row.catalog} is held by {row.holder}{until} (epoch {row.epoch})",
+        f"the lease of catalog {row.catalog} is held by {row.holder or 'another process'}{until} (epoch {row.epoch})",
         catalog=row.catalog,
         holder=row.holder,
         epoch=row.epoch,

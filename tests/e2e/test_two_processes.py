@@ -202,8 +202,8 @@ async def test_a_process_that_is_killed_and_started_again_within_the_minute_caus
 
         assert 7 == ended.code, ended.stderr
         assert {200} == {each.status for each in source.requests}
-        # The killed one held four of the six, or all.
-        assert 3 <= len(source.requests) <= 6
+        # The killed one held four of the six, or all: then there was nothing left to ask with.
+        assert 2 <= len(source.requests) <= 6
 
 
 async def test_a_daemon_and_a_backfill_beside_it_keep_to_one_budget(
