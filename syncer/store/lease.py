@@ -386,8 +386,9 @@ def _columns(leases: list[Lease]) -> tuple[list[str], list[int]]:
 
 def _held_by(row: LeaseRow) -> LeaseHeld:
     until = f" until {row.expires_at:%Y-%m-%dT%H:%M:%SZ}" if row.expires_at else ""
+    holder = row.holder or "another process"
     return LeaseHeld(
-        f"the lease of catalog {row.catalog} is held by {row.holder or 'another process'}{until} (epoch {row.epoch})",
+        f"the lease of catalog {row.catalog} is held by {holder}{until} (epoch {row.epoch})",
         catalog=row.catalog,
         holder=row.holder,
         epoch=row.epoch,
