@@ -10,7 +10,6 @@ Kind: conductor.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import sys
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from syncer.config import CatalogSettings, Credentials, Settings
 
 T = TypeVar("T")
-
-COLLECT_AFTER = (50_000, 20, 100)
-"""New objects, and collections of the younger generations, until Python looks for cycles."""
 
 _PRINTERS = frozenset({"click", "rich"})
 """Who writes to standard output for us; they touch no file but it."""
@@ -123,10 +119,6 @@ def result_of(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a part of a command that waits, and end with its error's code if it has one."""
     import asyncio  # noqa: PLC0415 - a fifth of what ``syncer --help`` takes
 
-    # A page is tens of thousands of objects and no cycle: looking for some after each 700 of them
-    # is a tenth of a backfill.
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
     try:
         return asyncio.run(main())
     except SyncerError as error:
