@@ -74,12 +74,14 @@ class SweepStore:
 
     async def compare_listing(self, batch: Batch) -> ListingComparison:
         """Compare a page that is the whole listing with what is live in the mirror."""
-        ids = [*batch.ids, *(entry.key for entry in batch.unusable)]
-        times = [to_datetime(model.updated_ms) for model in batch.usable]
+        usable = batch.usable
+        ids = [model.id for model in usable]
+        times = [to_datetime(model.updated_ms) for model in usable]
+        listed = [*ids, *(entry.key for entry in batch.unusable)]
         with translate():
             async with self.pool.acquire() as connection:
                 record = await connection.fetchrow(
-                    self.queries["compare_listing"], batch.catalog, ids, batch.ids, times
+                    self.queries["compare_listing"], batch.catalog, listed, ids, times
                 )
         if record is None:
             raise SyncerError("a comparison came back without a row")
