@@ -91,7 +91,7 @@ def read_entries(entries: Iterable[Listed | Model | Unusable]) -> tuple[Model | 
 def read_listed(listed: Listed) -> Model | Unusable:
     """The rest of a record: what it becomes in the mirror."""
     try:
-        return decode_record(listed.raw, listed.path)
+        return decode_record(listed.raw, listed.path, listed)
     except jsontext.NotJsonError as error:  # pragma: no cover - a page's records were JSON to it
         return undecodable(listed.raw, f"{listed.path} cannot be read: {error}")
 

@@ -35,10 +35,8 @@ _SHORT_NUMBER = 64
 # Python refuses to convert longer integers (sys.int_info.default_max_str_digits is 4300).
 _MAX_INT_DIGITS = 4_000
 
-_NOT_A_NUMBER = Decimal("NaN")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_TYPE_NAMES = {
-    Decimal: "a number",
+_TYPE_NAMES: dict[type, str] = {
     bool: "a boolean",
     dict: "an object",
     int: "a number",
@@ -46,6 +44,15 @@ _TYPE_NAMES = {
     str: "a string",
     type(None): "null",
 }
+
+
+class ExactNumber(Decimal):
+    """A number as it was written, digit by digit; encoders ask what to make of it."""
+
+    __slots__ = ()
+
+
+_NOT_A_NUMBER = ExactNumber("NaN")
 
 
 class NotJsonError(ValueError):
@@ -105,7 +112,7 @@ def peek(text: bytes) -> object:
 
 def type_name(value: object) -> str:
     """What JSON calls the type of a decoded value, with its article."""
-    return _TYPE_NAMES[type(value)]
+    return "a number" if isinstance(value, ExactNumber) else _TYPE_NAMES[type(value)]
 
 
 def find_text_fault(text: str) -> str | None:
@@ -120,7 +127,7 @@ def find_text_fault(text: str) -> str | None:
 def read(text: bytes) -> object:
     """Read one value, accepting what other writers let slip: lone surrogates, control characters.
 
-    A number that PostgreSQL cannot hold, ``NaN`` and ``Infinity`` read as ``Decimal("NaN")``. The
+    A number that PostgreSQL cannot hold, ``NaN`` and ``Infinity`` read as NaN. The
     caller has made sure that the text is not too deep.
 
     Raises:
@@ -143,14 +150,14 @@ def read(text: bytes) -> object:
     return value
 
 
-def exact_number(text: str) -> Decimal:
+def exact_number(text: str) -> ExactNumber:
     """Read a number without losing a digit.
 
     Raises:
         ValueError: PostgreSQL's ``numeric`` cannot hold it.
     """
     try:
-        number = Decimal(text)
+        number = ExactNumber(text)
     except InvalidOperation as error:
         raise ValueError("the exponent is out of range") from error
     if len(text) < _SHORT_NUMBER and "e" not in text and "E" not in text:
@@ -164,18 +171,18 @@ def exact_number(text: str) -> Decimal:
     return number
 
 
-def _read_integer(text: str) -> int | Decimal:
+def _read_integer(text: str) -> int | ExactNumber:
     return int(text) if len(text) <= _MAX_INT_DIGITS else _read_number(text)
 
 
-def _read_number(text: str) -> Decimal:
+def _read_number(text: str) -> ExactNumber:
     try:
         return exact_number(text)
     except ValueError:
         return _NOT_A_NUMBER
 
 
-def _read_constant(_name: str) -> Decimal:
+def _read_constant(_name: str) -> ExactNumber:
     return _NOT_A_NUMBER
 
 

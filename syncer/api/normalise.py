@@ -20,12 +20,14 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+import xxhash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from syncer.api.jsontext import ExactNumber
+
 REDACTED = "[redacted]"
-HASH_BYTES = 16
 
 _HINTS = (b"expires", b"key-pair-id", b"policy", b"signature", b"x-amz-")
 _ENCODED_NAME = re.compile(rb"%(?:25)*+(?:2d|[46][1-9a-f]|[57][0-9a])", re.IGNORECASE)
@@ -94,7 +96,6 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 _BACKSLASH = ord("\\")
 _SETS = ("tags", "capabilities", "collectionIds")
 _VOLATILE_WHOLE = frozenset({"performanceStats", "trainingProgress"})
-_CANONICAL = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _MAX_PLAIN_DIGITS = 4000
 """``jsonb`` spells out every digit; Python turns no longer integers into text."""
@@ -151,7 +152,7 @@ def normalise(record: dict[str, object]) -> dict[str, object]:
     return cast("dict[str, object]", _clean(record))
 
 
-def content_hash(record: dict[str, object], *, has_fractions: bool = True) -> bytes:
+def content_hash(record: dict[str, object]) -> bytes:
     """16 bytes over the stable content of a normalised record.
 
     Volatile paths (UPSTREAM §3.4) and object key order do not count; ``tags``, ``capabilities``
@@ -159,11 +160,8 @@ def content_hash(record: dict[str, object], *, has_fractions: bool = True) -> by
 
     Args:
         record: at most ``jsontext.MAX_DEPTH`` levels deep.
-        has_fractions: whether a ``Decimal`` may be in it; without one each number has one spelling.
     """
-    stable = _stable(record)
-    content = _with_plain_numbers(stable) if has_fractions else stable
-    return hashlib.blake2b(_CANONICAL.encode(content), digest_size=HASH_BYTES).digest()
+    return xxhash.xxh3_128_digest(_CANONICAL.encode(_stable(record)))
 
 
 def loose_digest(record: dict[str, object]) -> bytes:
@@ -362,21 +360,14 @@ _STRIP: dict[str, Callable[[object], object]] = {
 }
 
 
-def _with_plain_numbers(value: object) -> object:
+def _plain_number(value: object) -> int | Decimal:
     """Spell equal numbers equally: ``25``, ``25.0`` and ``2.5e1`` are one number to ``jsonb``."""
-    if isinstance(value, Decimal):
-        number = value.normalize(_EXACT)
-        exponent = number.as_tuple().exponent
-        is_whole = isinstance(exponent, int) and exponent >= 0
-        return int(number) if is_whole and number.adjusted() < _MAX_PLAIN_DIGITS else number
-    if isinstance(value, dict):
-        members: dict[str, object] = {}
-        for key, item in value.items():
-            members[key] = item if isinstance(item, str) else _with_plain_numbers(item)
-        return members
-    if isinstance(value, list) and set(map(type, value)) != {str}:
-        items: list[object] = []
-        for item in value:
-            items.append(_with_plain_numbers(item))  # noqa: PERF401 - as in _clean
-        return items
-    return value
+    number = cast("ExactNumber", value).normalize(_EXACT)
+    exponent = number.as_tuple().exponent
+    is_whole = isinstance(exponent, int) and exponent >= 0
+    return int(number) if is_whole and number.adjusted() < _MAX_PLAIN_DIGITS else number
+
+
+_CANONICAL = msgspec.json.Encoder(
+    order="deterministic", decimal_format="number", enc_hook=_plain_number
+)

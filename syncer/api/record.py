@@ -16,13 +16,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from syncer.api import jsontext, normalise
 from syncer.api.listed import fingerprint
-from syncer.domain import Millis, Model, Unusable, to_millis
+from syncer.domain import Listed, Millis, Model, Unusable, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,8 @@ _LAST_MS = to_millis(datetime.max.replace(tzinfo=UTC))
 _IDENTITY_FIELDS = ("id", "createdAt", "updatedAt")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
 
-_BODY = msgspec.json.Encoder(decimal_format="number")
+_RECORD = msgspec.json.Decoder(float_hook=jsontext.exact_number)
+_BODY = msgspec.json.Encoder(decimal_format="number", enc_hook=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,13 @@ class _UnusableError(ValueError):
     """The record cannot become a model; the message is the reason."""
 
 
-def decode_record(raw: bytes, path: str) -> Model | Unusable:
-    """Decode one record; ``path`` is where it stands in the answer.
+def decode_record(raw: bytes, path: str, listed: Listed | None = None) -> Model | Unusable:
+    """Decode one record.
+
+    Args:
+        raw: its text.
+        path: where it stands in the answer.
+        listed: what is known of it already, when it was listed.
 
     Raises:
         NotJsonError: not even a lenient reader can make sense of it.
@@ -64,7 +70,7 @@ def decode_record(raw: bytes, path: str) -> Model | Unusable:
     record: object = None
     try:
         jsontext.refuse_too_deep(raw)
-        record, has_fractions, is_lenient = _read_record(raw)
+        record, is_lenient = _read_record(raw)
         if is_lenient or rb"\u0000" in raw:
             _refuse_unstorable(record, path)
         if not isinstance(record, dict):
@@ -73,7 +79,16 @@ def decode_record(raw: bytes, path: str) -> Model | Unusable:
         if is_lenient or normalise.needs_redaction(raw):
             record = normalise.normalise(record)
             body = _BODY.encode(record)
-        return _to_model(record, path, body, fingerprint(raw), has_fractions=has_fractions)
+        known = listed or Listed(
+            _require_id(record, path),
+            _require_time(record, "createdAt", path),
+            _require_time(record, "updatedAt", path),
+            None,
+            fingerprint(raw),
+            raw,
+            path,
+        )
+        return _to_model(record, body, known)
     except RecursionError:
         reason = f"{path} is nested more than {jsontext.MAX_DEPTH} levels deep"
         return undecodable(raw, reason)
@@ -86,21 +101,12 @@ def undecodable(raw: bytes, reason: str) -> Unusable:
     return _unusable(raw, reason, _identify(_read_skeleton(raw)))
 
 
-def _read_record(raw: bytes) -> tuple[object, bool, bool]:
-    """The value, whether numbers with a fraction or exponent are in it, whether it is no strict
-    JSON.
-    """
-    fractions: list[Decimal] = []
-
-    def exact_number(text: str) -> Decimal:
-        fractions.append(jsontext.exact_number(text))
-        return fractions[-1]
-
+def _read_record(raw: bytes) -> tuple[object, bool]:
+    """The value, and whether it is no strict JSON."""
     try:
-        record = msgspec.json.Decoder(float_hook=exact_number).decode(raw)
+        return _RECORD.decode(raw), False
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return jsontext.read(raw), True, True
-    return record, bool(fractions), False
+        return jsontext.read(raw), True
 
 
 def _read_skeleton(raw: bytes) -> dict[str, object]:
@@ -112,35 +118,77 @@ def _read_skeleton(raw: bytes) -> dict[str, object]:
         return {}
 
 
-def _to_model(
-    record: dict[str, object], path: str, body: bytes, fingerprint_: int, *, has_fractions: bool
-) -> Model:
-    columns = _Columns(record)
+def _to_model(record: dict[str, object], body: bytes, listed: Listed) -> Model:
+    fields, drift = _fields_of(record)
+    thumbnail = fields.thumbnail
+    # By place: a page has hundreds of them, and names cost a third of the time.
     return Model(
-        id=_require_id(record, path),
-        created_ms=_require_time(record, "createdAt", path),
-        updated_ms=_require_time(record, "updatedAt", path),
-        body=body,
-        content_hash=normalise.content_hash(record, has_fractions=has_fractions),
-        name=columns.text("name"),
-        type=columns.text("type"),
-        privacy=columns.text("privacy"),
-        status=columns.text("status"),
-        source=columns.text("source"),
-        custom=columns.flag("custom"),
-        tags=columns.words("tags"),
-        capabilities=columns.words("capabilities"),
-        collection_ids=columns.words("collectionIds"),
-        author_id=columns.text("authorId"),
-        owner_id=columns.text("ownerId"),
-        parent_model_id=columns.text("parentModelId"),
-        short_description=columns.text("shortDescription"),
-        access_restrictions=columns.whole_number("accessRestrictions"),
-        training_images_number=columns.whole_number("trainingImagesNumber"),
-        thumbnail_asset_id=columns.nested_text("thumbnail", "assetId"),
-        drift=tuple(columns.drift),
-        fingerprint=fingerprint_,
+        listed.id,
+        listed.created_ms,
+        listed.updated_ms,
+        body,
+        normalise.content_hash(record),
+        fields.name,
+        fields.type,
+        fields.privacy,
+        fields.status,
+        fields.source,
+        fields.custom,
+        _each_once(fields.tags),
+        _each_once(fields.capabilities),
+        _each_once(fields.collection_ids),
+        fields.author_id,
+        fields.owner_id,
+        fields.parent_model_id,
+        fields.short_description,
+        fields.access_restrictions,
+        fields.training_images_number,
+        None if thumbnail is None else thumbnail.asset_id,
+        drift,
+        listed.fingerprint,
     )
+
+
+def _each_once(words: list[str] | None) -> tuple[str, ...] | None:
+    """In the listed order, each word once."""
+    return None if words is None else tuple(dict.fromkeys(words))
+
+
+_Int4 = Annotated[int, msgspec.Meta(ge=-_INT4, lt=_INT4)]
+
+
+class _Thumbnail(msgspec.Struct, rename="camel"):
+    asset_id: str | None = None
+
+
+class _Fields(msgspec.Struct, rename="camel"):
+    """The fields that have a column, of the documented types."""
+
+    name: str | None = None
+    type: str | None = None
+    privacy: str | None = None
+    status: str | None = None
+    source: str | None = None
+    custom: bool | None = None
+    tags: list[str] | None = None
+    capabilities: list[str] | None = None
+    collection_ids: list[str] | None = None
+    author_id: str | None = None
+    owner_id: str | None = None
+    parent_model_id: str | None = None
+    short_description: str | None = None
+    access_restrictions: _Int4 | None = None
+    training_images_number: _Int4 | None = None
+    thumbnail: _Thumbnail | None = None
+
+
+def _fields_of(record: dict[str, object]) -> tuple[_Fields, tuple[str, ...]]:
+    """The fields that have a column, and which of them are of other types."""
+    try:
+        return msgspec.convert(record, _Fields), ()
+    except msgspec.ValidationError:
+        columns = _Columns(record)
+        return columns.pick(), tuple(columns.drift)
 
 
 class _Columns:
@@ -149,6 +197,26 @@ class _Columns:
     def __init__(self, record: Mapping[str, object]) -> None:
         self._record = record
         self.drift: list[str] = []
+
+    def pick(self) -> _Fields:
+        return _Fields(
+            name=self.text("name"),
+            type=self.text("type"),
+            privacy=self.text("privacy"),
+            status=self.text("status"),
+            source=self.text("source"),
+            custom=self.flag("custom"),
+            tags=self.words("tags"),
+            capabilities=self.words("capabilities"),
+            collection_ids=self.words("collectionIds"),
+            author_id=self.text("authorId"),
+            owner_id=self.text("ownerId"),
+            parent_model_id=self.text("parentModelId"),
+            short_description=self.text("shortDescription"),
+            access_restrictions=self.whole_number("accessRestrictions"),
+            training_images_number=self.whole_number("trainingImagesNumber"),
+            thumbnail=_Thumbnail(self.nested_text("thumbnail", "assetId")),
+        )
 
     def text(self, name: str) -> str | None:
         value = self._record.get(name)
@@ -164,11 +232,10 @@ class _Columns:
         self._note_drift(name, value)
         return None
 
-    def words(self, name: str) -> tuple[str, ...] | None:
-        """In the listed order, each word once."""
+    def words(self, name: str) -> list[str] | None:
         value = self._record.get(name)
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
-            return tuple(dict.fromkeys(value))
+            return value
         self._note_drift(name, value)
         return None
 
