@@ -9,6 +9,8 @@ Kind: conductor.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,7 +26,7 @@ from syncer.outcome import Tally
 from syncer.planner.sweeping import seen_on
 from syncer.store.effects import Effect, MoveCheckpoint
 from syncer.store.pages import CommitResult
-from syncer.store.rows import Batch, raw_batch_from_page, read_batch
+from syncer.store.rows import Batch, raw_batch_from_page, read_in_steps
 from syncer.work import WorkPool
 
 
@@ -37,6 +39,8 @@ class CycleRun:
     tally: Tally
     answers: dict[str, Fetched] = field(default_factory=dict)
     """First answers that were asked before the cycle was stored, by partition."""
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One page after the other: the first is done sooner, and the last no later."""
     _was_stopped: bool = False
     _is_filling: bool = False
     """Whether the last page was new to the mirror: then the next one need not be asked about."""
@@ -91,7 +95,9 @@ class CycleRun:
             effect = MoveCheckpoint(
                 self.cycle, stride.before, stride.after, stride.cut_off, rule, seen
             )
-            batch = await read_page(context, stride.page, is_new=self._is_filling)
+            batch = await read_page(
+                context, stride.page, is_new=self._is_filling, turn=self._reading
+            )
             result = await commit_batch(
                 context, partition.name, stride.page, batch, effect, self.tally, counted
             )
@@ -161,17 +167,37 @@ def store_policy(context: CatalogContext) -> AsyncRetrying:
     )
 
 
-async def read_page(context: CatalogContext, page: Page, *, is_new: bool = False) -> Batch:
-    """Read of a page what the mirror does not hold already; all of it if that ``is_new``.
+async def read_page(
+    context: CatalogContext,
+    page: Page,
+    *,
+    is_new: bool = False,
+    turn: asyncio.Lock | None = None,
+) -> Batch:
+    """Read of a page what the mirror does not hold already.
+
+    Args:
+        context: of the page's catalog.
+        page: as it was listed.
+        is_new: all of it is to be read.
+        turn: held while it is read; others go on with their own work meanwhile.
 
     Raises:
         StoreUnavailable: still so at the retry deadline.
     """
     raw = raw_batch_from_page(context.name, page)
-    if is_new:
-        return read_batch(raw, read_listed)
-    stored: Mapping[str, bytes | None] = await store_policy(context)(context.pages.recognise, raw)
-    return read_batch(raw, read_listed, stored)
+    stored: Mapping[str, bytes | None] | None = None
+    if not is_new:
+        stored = await store_policy(context)(context.pages.recognise, raw)
+    steps = read_in_steps(raw, read_listed, stored)
+    async with turn or contextlib.nullcontext():
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                batch: Batch = end.value
+                return batch
+            await asyncio.sleep(0)
 
 
 async def commit_page(

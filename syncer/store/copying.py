@@ -1,5 +1,5 @@
 """
-Wait for a COPY only as long as there is a connection.
+COPY rows into the mirror, and wait for it only as long as there is a connection.
 
 Owns a workaround for asyncpg, whose COPY waits for room in a buffer that nobody empties any more.
 Kind: edge (asyncpg).
@@ -9,9 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from syncer.store.pool import Connection
+from syncer.store.rows import ROW_COLUMNS
+
+
+async def copy_rows(connection: Connection, chunks: Iterable[bytes], *, limit_s: float) -> None:
+    """Write rows (``syncer.store.binary``) to ``scenario.models``.
+
+    Each chunk is asked for when the one before it is on its way.
+
+    Raises:
+        TimeoutError: as ``while_connected``.
+    """
+
+    async def one_by_one() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    async with while_connected(connection, limit_s=limit_s):
+        await connection.copy_to_table(
+            "models",
+            schema_name="scenario",
+            columns=ROW_COLUMNS,
+            format="binary",
+            source=one_by_one(),
+        )
 
 
 @contextlib.asynccontextmanager

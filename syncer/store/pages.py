@@ -27,13 +27,14 @@ from syncer.domain import (
     to_millis,
 )
 from syncer.errors import RowUnstorable, StoreConflict, SyncerError
-from syncer.store.copying import while_connected
+from syncer.store.binary import encode_rows
+from syncer.store.copying import copy_rows
 from syncer.store.effects import AlreadyCommitted, Effect, Merged, SweepPage
 from syncer.store.lease import Lease, fence
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.progress import WatermarkRule, finish_cycle, open_cycle, read_open_cycle
 from syncer.store.queries import Queries
-from syncer.store.rows import ROW_COLUMNS, Batch, RawBatch, row_from_model, set_aside
+from syncer.store.rows import Batch, RawBatch, row_from_model, set_aside
 
 MAX_CONFLICTS = 20
 """Rounds lost to other pages of ours; each one means that another page was committed."""
@@ -288,13 +289,8 @@ class PageStore:
             TimeoutError: the connection was lost while it wrote, or the limit was reached.
         """
         try:
-            async with while_connected(connection, limit_s=self.statement_limit_s):
-                await connection.copy_records_to_table(
-                    "models",
-                    schema_name="scenario",
-                    columns=ROW_COLUMNS,
-                    records=[row_from_model(batch, model) for model in models],
-                )
+            chunks = encode_rows(batch, models)
+            await copy_rows(connection, chunks, limit_s=self.statement_limit_s)
         except UniqueViolationError as error:
             raise KeyInsertedMeanwhile from error
 

@@ -9,7 +9,7 @@ Kind: pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -43,6 +43,9 @@ ROW_COLUMNS = (
     "fingerprint",
 )
 """Columns of ``scenario.models`` that a page fills, in the order of ``syncer.model_row``."""
+
+STEP_BYTES = 128 * 1024
+"""Records are read for about 1 ms, then others may have their turn."""
 
 _PLAIN = attrgetter("id", "name", "type", "privacy", "status", "source", "custom")
 _REST = attrgetter(
@@ -125,7 +128,20 @@ def raw_batch_from_page(catalog: str, page: Page) -> RawBatch:
 def read_batch(
     raw: RawBatch, read: Read, stored: Mapping[str, bytes | None] | None = None
 ) -> Batch:
-    """Read what is not known to be stored already.
+    """``read_in_steps``, all steps at once."""
+    steps = read_in_steps(raw, read, stored)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            batch: Batch = end.value
+            return batch
+
+
+def read_in_steps(
+    raw: RawBatch, read: Read, stored: Mapping[str, bytes | None] | None = None
+) -> Generator[None, None, Batch]:
+    """Read what is not known to be stored already; hands over after each few records.
 
     Args:
         raw: a page's.
@@ -137,6 +153,7 @@ def read_batch(
     models: list[Model] = []
     same: list[Listed | Model] = []
     unusable = {entry.key: entry for entry in raw.unusable}
+    read_bytes = 0
     for record in raw.records:
         if stored is not None and record.id not in stored:
             same.append(record)
@@ -148,6 +165,10 @@ def read_batch(
             same.append(record)
         else:
             models.append(model)
+        read_bytes += len(model.raw if isinstance(model, Unusable) else model.body)
+        if read_bytes >= STEP_BYTES:
+            read_bytes = 0
+            yield
     readable = {model.id for model in (*models, *same)}
     return Batch(
         catalog=raw.catalog,

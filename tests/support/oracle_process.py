@@ -33,7 +33,7 @@ LONGEST_JUMP_S = 15.0
 """A shorter sleep passes at once; renewals of leases come at their real time."""
 HELD_BACK_S = 0.02
 """For how long an answer that is overtaken is held back."""
-STATEMENTS = frozenset({"fetch", "fetchrow", "fetchval", "execute", "copy_records_to_table"})
+STATEMENTS = frozenset({"fetch", "fetchrow", "fetchval", "execute", "copy_to_table"})
 
 Note = "Callable[[Lane, Question, Page], None]"
 Statement = "Callable[[], Awaitable[Any]]"
