@@ -69,6 +69,7 @@ async def open_pool(
             min_size=0,
             max_size=size,
             init=_pass_json_through,
+            reset=_leave_as_it_is,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=_client_limit_s(statement_timeout_s),
             server_settings=_session_settings(
@@ -160,7 +161,7 @@ def _translate_opening() -> Iterator[None]:
 def _session_settings(
     *, statement_timeout_s: float, idle_in_transaction_timeout_s: float, application_name: str
 ) -> dict[str, str]:
-    """Sent with the log-in, so that RESET ALL (the pool, on each release) keeps them."""
+    """Sent with the log-in, so that they hold for as long as it lives."""
     return {
         "application_name": application_name,
         # The views and the tables; never "public", where anybody may put a function.
@@ -185,6 +186,10 @@ def _client_limit_s(statement_timeout_s: float) -> float:
 def _milliseconds(seconds: float) -> str:
     # At least 1: 0 would mean no limit.
     return str(max(1, round(seconds * 1000)))
+
+
+async def _leave_as_it_is(_connection: Connection) -> None:
+    """What we set is set for a transaction, so no statement has to undo it on each release."""
 
 
 async def _pass_json_through(connection: Connection) -> None:

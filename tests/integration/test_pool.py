@@ -59,13 +59,14 @@ def refuse_all(state: str, message: str) -> str:
 
 
 async def test_settings_outlive_a_return_to_the_pool(database_url: str) -> None:
-    """The pool resets a connection on release; what was set by SET would be gone."""
+    """They come with the log-in; what a transaction sets is its own, so nothing has to be reset."""
     async with pool_of(
         database_url, size=1, statement_timeout_s=1.5, idle_in_transaction_timeout_s=2.5
     ) as pool:
         async with pool.acquire() as connection:
-            await connection.execute("SET search_path = public; SET timezone = 'Asia/Tokyo'")
-            await connection.execute("SET statement_timeout = 0")
+            async with connection.transaction():
+                await connection.execute("SET LOCAL search_path = public")
+                await connection.execute("SELECT set_config('statement_timeout', '0', true)")
         async with pool.acquire() as connection:
             shown = {
                 name: await connection.fetchval(f"SHOW {name}")

@@ -188,3 +188,15 @@ def test_a_migration_destroys_nothing_and_leaves_the_transaction_to_the_migrator
         r"|^\s*(begin|commit|rollback)\s*;",
         code,
     )
+
+
+@pytest.mark.parametrize("file", QUERY_FILES, ids=lambda file: file.stem)
+def test_a_query_sets_nothing_that_outlives_its_transaction(file: Path) -> None:
+    """The pool undoes nothing on release. A migration has a connection of its own."""
+    code = re.sub(r"--.*", "", file.read_text())
+    outlives = re.findall(r"(?im)^\s*SET\s+(?!LOCAL).*;|set_config\([^)]*,\s*false\)", code)
+    locks = re.findall(r"pg_(?:try_)?advisory_lock(?:_shared)?\b", code)
+
+    assert not outlives or file.stem == "restore_settings"
+    # Held by connections that are not the pool's: the lease's, the budget's, the migration's.
+    assert not locks or file.stem in {"lock_migration", "mark_leases", "read_budget"}
