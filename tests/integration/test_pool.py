@@ -63,10 +63,9 @@ async def test_settings_outlive_a_return_to_the_pool(database_url: str) -> None:
     async with pool_of(
         database_url, size=1, statement_timeout_s=1.5, idle_in_transaction_timeout_s=2.5
     ) as pool:
-        async with pool.acquire() as connection:
-            async with connection.transaction():
-                await connection.execute("SET LOCAL search_path = public")
-                await connection.execute("SELECT set_config('statement_timeout', '0', true)")
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL search_path = public")
+            await connection.execute("SELECT set_config('statement_timeout', '0', true)")
         async with pool.acquire() as connection:
             shown = {
                 name: await connection.fetchval(f"SHOW {name}")
