@@ -14,26 +14,21 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
-import asyncio
 import math
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from syncer.errors import StoreConflict, StoreUnavailable
-from syncer.store.pool import open_connection, translate
+from syncer.errors import StoreConflict
+from syncer.store.session import OwnSession
 from syncer.tokens import Holder, Rate, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     import asyncpg
 
     from syncer.store.pool import Connection
     from syncer.store.queries import Queries
     from syncer.tokens import Move
-
-_CLOSE_TIMEOUT_S: Final = 1.0
-_CONNECT_TIMEOUT_S: Final = 5.0
 
 _TRIES: Final = 5
 """Of taking our lock while others look whether it is taken, each for less than a millisecond."""
@@ -56,14 +51,12 @@ class BudgetLedger:
         self, *, url: str, source: str, holder: str, statement_timeout_s: float, queries: Queries
     ) -> None:
         queries.require("read_budget", "move_budget", "leave_budget")
-        self._url = url
         self._source = source
         self._holder = holder
-        self._statement_timeout_s = statement_timeout_s
         self._queries = queries
-        self._connection: Connection | None = None
-        # A connection carries one statement at a time.
-        self._turn = asyncio.Lock()
+        self._session = OwnSession(
+            url=url, name="syncer budget", limit_s=statement_timeout_s, on_open=self._begin
+        )
         self._is_shown = False
         self._is_registered = False
 
@@ -75,7 +68,7 @@ class BudgetLedger:
             StoreConflict: others look again and again whether we live; ask again.
         """
         for _ in range(_TRIES):
-            async with self._connected() as connection:
+            async with self._session.connected() as connection:
                 rows = await connection.fetch(
                     self._queries["read_budget"],
                     self._source,
@@ -97,7 +90,7 @@ class BudgetLedger:
         Cancel-safe: yes, as above.
         """
         rate = move.rate
-        async with self._connected() as connection:
+        async with self._session.connected() as connection:
             if not self._is_shown:
                 # The connection is new: what was read over the last one may be void.
                 return False
@@ -128,49 +121,20 @@ class BudgetLedger:
 
         Cancel-safe: yes, as above.
         """
-        if self._connection is None:
+        if not self._session.was_opened:
             return
-        async with self._connected() as connection:
+        async with self._session.connected() as connection:
             await connection.execute(
                 self._queries["leave_budget"], self._source, self._holder, list(returned_s)
             )
 
     async def close(self) -> None:
         """Close the connection; whoever has not left is then seen as dead."""
-        connection, self._connection = self._connection, None
-        if connection is None or connection.is_closed():
-            return
-        try:
-            with translate():
-                await connection.close(timeout=_CLOSE_TIMEOUT_S)
-        except StoreUnavailable:
-            # Nothing is lost by not saying goodbye.
-            connection.terminate()
+        await self._session.close()
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Connection]:
-        """The connection, for one at a time; opened anew after it broke."""
-        async with self._turn:
-            try:
-                with translate():
-                    yield await self._reuse_or_open()
-            except StoreUnavailable:
-                # A connection that timed out may still be busy with the old statement.
-                if self._connection is not None:
-                    self._connection.terminate()
-                raise
-
-    async def _reuse_or_open(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._is_shown = self._is_registered = False
-            self._connection = await open_connection(
-                self._url,
-                statement_timeout_s=self._statement_timeout_s,
-                idle_in_transaction_timeout_s=self._statement_timeout_s,
-                application_name="syncer budget",
-                connect_timeout_s=_CONNECT_TIMEOUT_S,
-            )
-        return self._connection
+    async def _begin(self, _connection: Connection) -> None:
+        """Whatever a session showed ended with it."""
+        self._is_shown = self._is_registered = False
 
     def _snapshot_of(self, rows: Sequence[asyncpg.Record]) -> Snapshot:
         first = rows[0]

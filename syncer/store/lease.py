@@ -23,18 +23,17 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from syncer.errors import LeaseHeld, LeaseLost, StoreConflict, StoreUnavailable, SyncerError
-from syncer.store.pool import CONNECT_TIMEOUT_S, open_connection, translate
+from syncer.store.pool import translate
+from syncer.store.session import OwnSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from syncer.domain import Clock
@@ -50,8 +49,6 @@ renewals of the other leases then still come after half the time to live."""
 
 _FIRST_RETRY_PER_TTL: Final = 60
 """First delay after a broken connection, as a part of the time to live; doubles up to a sixth."""
-
-_CLOSE_TIMEOUT_S: Final = 1.0
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 
@@ -143,7 +140,6 @@ class LeaseKeeper:
         on_lost: Callable[[str], None] = lambda _catalog: None,
         on_trouble: Callable[[SyncerError], None] = lambda _error: None,
     ) -> None:
-        self._url = url
         self._holder = holder
         self._ttl_s = ttl_s
         self._ttl = timedelta(seconds=ttl_s)
@@ -152,12 +148,15 @@ class LeaseKeeper:
         self._queries = queries
         self._on_lost = on_lost
         self._on_trouble = on_trouble
-        self._connection: Connection | None = None
-        # A connection carries one statement at a time; acquire, renew and release take turns.
-        self._turn = asyncio.Lock()
         self._held: dict[str, Lease] = {}
         # Leases whose advisory lock the present connection has.
         self._marked: set[Lease] = set()
+        self._session = OwnSession(
+            url=url,
+            name="syncer lease",
+            limit_s=ttl_s / _RENEWALS_PER_TTL,
+            on_open=self._mark_held,
+        )
 
     @property
     def held(self) -> Mapping[str, Lease]:
@@ -165,7 +164,7 @@ class LeaseKeeper:
         return MappingProxyType(self._held)
 
     async def __aenter__(self) -> Self:
-        async with self._connected():
+        async with self._session.connected():
             return self
 
     async def __aexit__(
@@ -175,16 +174,8 @@ class LeaseKeeper:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connection. What was not released is then seen as free by any successor."""
-        connection, self._connection = self._connection, None
         self._marked.clear()
-        if connection is None or connection.is_closed():
-            return
-        try:
-            with translate():
-                await connection.close(timeout=_CLOSE_TIMEOUT_S)
-        except StoreUnavailable:
-            # Nothing is lost by not saying goodbye.
-            connection.terminate()
+        await self._session.close()
 
     async def acquire(self, catalog: str) -> Lease:
         """Take the lease, unless a living process holds it.
@@ -199,7 +190,7 @@ class LeaseKeeper:
         Cancel-safe: yes; a lease that was taken unnoticed is not marked as alive, so the next
             ``acquire`` of any process gets it.
         """
-        async with self._connected() as connection:
+        async with self._session.connected() as connection:
             lease = self._held.get(catalog)
             if lease is not None:
                 return lease
@@ -224,7 +215,7 @@ class LeaseKeeper:
         Raises:
             StoreUnavailable: the database did not answer; nothing is known, nothing was dropped.
         """
-        async with self._connected() as connection:
+        async with self._session.connected() as connection:
             before = list(self._held.values())
             if not before:
                 return
@@ -260,7 +251,7 @@ class LeaseKeeper:
         lease = self._held.pop(catalog, None)
         if lease is None:
             return
-        async with self._connected() as connection:
+        async with self._session.connected() as connection:
             await connection.execute(self._queries["release_lease"], lease.catalog, lease.epoch)
             await self._unmark(connection, lease)
 
@@ -269,33 +260,10 @@ class LeaseKeeper:
         for catalog in tuple(self._held):
             await self.release(catalog)
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Connection]:
-        """The connection, for one at a time; opened anew after it broke."""
-        async with self._turn:
-            try:
-                with translate():
-                    yield await self._reuse_or_open()
-            except StoreUnavailable:
-                # A connection that timed out may still be busy with the old statement. The marks go
-                # with it and come back with the next one.
-                if self._connection is not None:
-                    self._connection.terminate()
-                raise
-
-    async def _reuse_or_open(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._marked.clear()
-            part_s = self._ttl_s / _RENEWALS_PER_TTL
-            self._connection = await open_connection(
-                self._url,
-                statement_timeout_s=part_s,
-                idle_in_transaction_timeout_s=part_s,
-                application_name="syncer lease",
-                connect_timeout_s=min(part_s, CONNECT_TIMEOUT_S),
-            )
-            await self._mark(self._connection, list(self._held.values()))
-        return self._connection
+    async def _mark_held(self, connection: Connection) -> None:
+        """The marks went with the last connection."""
+        self._marked.clear()
+        await self._mark(connection, list(self._held.values()))
 
     async def _claim(self, connection: Connection, catalog: str) -> int | None:
         """The first epoch of a catalog that was never held; None if it was, or just now is."""

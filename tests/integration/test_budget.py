@@ -85,8 +85,8 @@ class Sharer:
 
     @property
     def pid(self) -> int:
-        assert self.ledger._connection is not None
-        return self.ledger._connection.get_server_pid()
+        assert self.ledger._session._connection is not None
+        return self.ledger._session._connection.get_server_pid()
 
 
 @asynccontextmanager
@@ -315,5 +315,5 @@ async def test_a_process_that_asks_nothing_opens_nothing(url: str, admin: Any) -
     async with sharing(url, "a") as a:
         await a.limiter._keep()
 
-        assert a.ledger._connection is None
+        assert a.ledger._session._connection is None
     assert {} == await held(admin)

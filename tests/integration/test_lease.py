@@ -106,8 +106,8 @@ async def expire(admin: Any) -> None:
 
 async def kill(admin: Any, keeper: LeaseKeeper) -> None:
     """Cut the keeper's connection at the server, and wait until its session is gone."""
-    assert keeper._connection is not None
-    pid = keeper._connection.get_server_pid()
+    assert keeper._session._connection is not None
+    pid = keeper._session._connection.get_server_pid()
     assert await admin.fetchval("SELECT pg_terminate_backend($1, 10000)", pid)
 
 
@@ -314,11 +314,11 @@ async def test_a_takeover_waits_for_the_page_in_flight(url: str, admin: Any, wri
     async with keeper_of(url, "one") as one, keeper_of(url, "two") as two:
         old = await one.acquire("public")
         await expire(admin)
-        assert two._connection is not None
+        assert two._session._connection is not None
 
         async with asyncio.TaskGroup() as group, page_in_flight(writer, old):
             takeover = group.create_task(two.acquire("public"))
-            await until_blocked(admin, two._connection.get_server_pid())
+            await until_blocked(admin, two._session._connection.get_server_pid())
 
             assert not takeover.done()
 
@@ -332,13 +332,13 @@ async def test_a_page_that_stays_in_flight_keeps_the_lease_and_the_successors_co
     async with keeper_of(url, "one") as one, keeper_of(url, "two", ttl_s=0.3) as two:
         old = await one.acquire("public")
         await expire(admin)
-        before = two._connection
+        before = two._session._connection
 
         async with page_in_flight(writer, old):
             with pytest.raises(LeaseHeld, match="held by one"):
                 await two.acquire("public")
 
-        assert two._connection is before
+        assert two._session._connection is before
         assert (await two.acquire("public")).epoch == 2
 
 
@@ -458,11 +458,11 @@ async def test_renewal_does_not_wait_for_a_takeover_that_waits_for_a_page(
     async with keeper_of(url, "one") as one, keeper_of(url, "two") as two:
         lease = await one.acquire("public")
         await expire(admin)
-        assert two._connection is not None
+        assert two._session._connection is not None
 
         async with asyncio.TaskGroup() as group, page_in_flight(writer, lease):
             takeover = group.create_task(outcome_of(two.acquire("public")))
-            await until_blocked(admin, two._connection.get_server_pid())
+            await until_blocked(admin, two._session._connection.get_server_pid())
             async with asyncio.timeout(5):
                 await one.renew()
 
@@ -561,7 +561,7 @@ async def test_an_outage_is_waited_out_with_growing_delays_below_the_time_to_liv
         task = group.create_task(keeper.renew_forever())
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
-            keeper._url = f"postgresql://nobody@127.0.0.1:{reserved.getsockname()[1]}/nothing"
+            keeper._session._url = f"postgresql://nobody@127.0.0.1:{reserved.getsockname()[1]}/nothing"
             await kill(admin, keeper)
             for _ in range(6):
                 await clock.step()
@@ -570,7 +570,7 @@ async def test_an_outage_is_waited_out_with_growing_delays_below_the_time_to_liv
         assert all(isinstance(error, StoreUnavailable) for error in troubles)
 
         await expire(admin)
-        keeper._url = url
+        keeper._session._url = url
         await clock.step()
 
         assert clock.asked_s[-1] == 20
@@ -586,7 +586,7 @@ async def test_an_earlier_session_the_server_still_believes_in_does_not_cost_the
     one, two = keeper_of(url, "one"), keeper_of(url, "two")
     async with one, two:
         lease = await one.acquire("public")
-        old_session, one._connection = one._connection, None
+        old_session, one._session._connection = one._session._connection, None
         await one.renew()
         assert not one._marked
         assert old_session is not None
@@ -612,10 +612,10 @@ async def test_a_cancelled_acquire_leaves_nothing_that_blocks_anybody(
     async with keeper_of(url, "one") as one, keeper_of(url, "two") as two:
         old = await one.acquire("public")
         await expire(admin)
-        assert two._connection is not None
+        assert two._session._connection is not None
         async with page_in_flight(writer, old), asyncio.TaskGroup() as group:
             takeover = group.create_task(two.acquire("public"))
-            await until_blocked(admin, two._connection.get_server_pid())
+            await until_blocked(admin, two._session._connection.get_server_pid())
             takeover.cancel()
 
         await one.renew()
