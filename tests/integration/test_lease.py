@@ -561,7 +561,9 @@ async def test_an_outage_is_waited_out_with_growing_delays_below_the_time_to_liv
         task = group.create_task(keeper.renew_forever())
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
-            keeper._session._url = f"postgresql://nobody@127.0.0.1:{reserved.getsockname()[1]}/nothing"
+            keeper._session._url = (
+                f"postgresql://nobody@127.0.0.1:{reserved.getsockname()[1]}/nothing"
+            )
             await kill(admin, keeper)
             for _ in range(6):
                 await clock.step()
