@@ -150,7 +150,8 @@ def overtaken(snapshot: Snapshot, shown: Iterable[Shown]) -> Iterator[str]:
                 best[each.entry.id] = version, each.entry
     for model_id, (version, model) in best.items():
         row = snapshot.rows.get(model_id)
-        if row is None or row.removed or row.updated_ms > model.updated_ms:
+        # A later answer than all of these was shown to a rival.
+        if row is None or row.removed or row.version > version:
             continue
         if row.content_hash != model.content_hash:
             yield f"{model_id}: the answer {row.version} stands instead of {version}"

@@ -209,7 +209,7 @@ def forgetful_sweep(patch: pytest.MonkeyPatch) -> None:
 
 
 FOUND_BY_SWEEPS = (
-    Aim(no_second_question, removal, "removed although|nobody asked"),
-    Aim(forgetful_sweep, removal_and_deaths, "removed although|nobody asked"),
+    Aim(no_second_question, removal, "removed although|nobody asked|is a tombstone"),
+    Aim(forgetful_sweep, removal_and_deaths, "removed although|nobody asked|is a tombstone"),
 )
 """By what sweeps remove."""

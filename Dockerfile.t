@@ -1,3 +1,0 @@
-FROM scratch
-ADD rootfs.tar /
-RUN id && python3 --version
