@@ -2,16 +2,17 @@
 Prove that the mirror is right, or say where it is not; mend it if asked to.
 
 Owns what ``verify`` and ``sweep --dry-run`` do on several catalogs. Never compares by itself.
-Invariant: comparing takes no lease and writes nothing; mending is a sweep like any other, through
-the same guard, by whoever holds the lease.
+Invariant: comparing takes no lease and writes nothing but what ``verify`` found, for monitors;
+mending is a sweep like any other, through the same guard, by whoever holds the lease.
 Kind: conductor.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from syncer.config import CatalogSettings
 from syncer.engine import Engine
@@ -20,6 +21,7 @@ from syncer.jobs import CatalogResult, Job, SweepJob, carry_out, order_of
 from syncer.ordering import acquire_or_order
 from syncer.planner.guard import refusal
 from syncer.runtime import Runtime
+from syncer.store.catalogs import CatalogStore
 from syncer.store.lease import Lease, read_leases
 from syncer.verify import Comparer, Comparison
 
@@ -47,20 +49,18 @@ class Verified:
         return frozenset(codes or {ExitCode.OK})
 
 
+Look = Callable[[Runtime, CatalogSettings, Verified], Awaitable[None]]
+"""What is done on one catalog; fills in what became of it."""
+
+
 async def verify_catalogs(
     runtime: Runtime, catalogs: Sequence[CatalogSettings], *, repair: bool
 ) -> tuple[Verified, ...]:
-    """Compare catalogs with the source, all at once on one budget.
+    """Compare catalogs with the source, all at once on one budget, and keep what was found.
 
     Cancel-safe: yes; a repair that was begun is a sweep, which is resumed.
     """
-    results = tuple(Verified(catalog.name) for catalog in catalogs)
-    async with runtime.renewing(), asyncio.TaskGroup() as group:
-        for catalog, result in zip(catalogs, results, strict=True):
-            group.create_task(
-                _verify(runtime, catalog, result, repair=repair), name=f"verify {catalog.name}"
-            )
-    return results
+    return await _each(runtime, catalogs, partial(_verify, repair=repair))
 
 
 async def preview_sweeps(
@@ -68,9 +68,7 @@ async def preview_sweeps(
 ) -> tuple[tuple[Verified, str | None], ...]:
     """What sweeps would do now, and why the guard would hold their removals back."""
     previews: list[tuple[Verified, str | None]] = []
-    for catalog, result in zip(
-        catalogs, await verify_catalogs(runtime, catalogs, repair=False), strict=True
-    ):
+    for catalog, result in zip(catalogs, await _each(runtime, catalogs, _look), strict=True):
         held_back = None
         if result.comparison is not None:
             held_back = refusal(
@@ -82,17 +80,42 @@ async def preview_sweeps(
     return tuple(previews)
 
 
+async def _each(
+    runtime: Runtime, catalogs: Sequence[CatalogSettings], look: Look
+) -> tuple[Verified, ...]:
+    results = tuple(Verified(catalog.name) for catalog in catalogs)
+    async with runtime.renewing(), asyncio.TaskGroup() as group:
+        for catalog, result in zip(catalogs, results, strict=True):
+            group.create_task(
+                _told(runtime, catalog, result, look=look), name=f"verify {catalog.name}"
+            )
+    return results
+
+
+async def _told(
+    runtime: Runtime, catalog: CatalogSettings, result: Verified, *, look: Look
+) -> None:
+    try:
+        await look(runtime, catalog, result)
+    except SyncerError as error:
+        result.error = error
+
+
+async def _look(runtime: Runtime, catalog: CatalogSettings, result: Verified) -> None:
+    result.comparison = await _compare(runtime, catalog)
+
+
 async def _verify(
     runtime: Runtime, catalog: CatalogSettings, result: Verified, *, repair: bool
 ) -> None:
-    try:
-        result.comparison = before = await _compare(runtime, catalog)
-        if repair and not before.is_equal:
-            result.error = await _repair(runtime, catalog, before)
-            result.comparison = after = await _compare(runtime, catalog)
-            result.repaired = len(before.suspects.found.keys() - after.suspects.found.keys())
-    except SyncerError as error:
-        result.error = error
+    result.comparison = last = before = await _compare(runtime, catalog)
+    if repair and not before.is_equal:
+        result.error = await _repair(runtime, catalog, before)
+        result.comparison = last = await _compare(runtime, catalog)
+        result.repaired = len(before.suspects.found.keys() - last.suspects.found.keys())
+    await CatalogStore(runtime.pool, runtime.queries).record_verified(
+        catalog.name, catalog.scope, len(last.suspects.found)
+    )
 
 
 async def _compare(runtime: Runtime, catalog: CatalogSettings) -> Comparison:

@@ -9,7 +9,8 @@ SELECT
         SELECT extract(epoch FROM clock_timestamp() - max(p.moved_at))::float8
         FROM syncer.cycle AS y JOIN syncer.checkpoint AS p USING (cycle_id)
         WHERE y.catalog = s.catalog AND y.finished_at IS NULL
-    ) AS moved_s
+    ) AS moved_s,
+    c.verified_at, c.verify_differences
 FROM scenario.sync_status AS s
 JOIN syncer.catalog AS c USING (catalog)
 LEFT JOIN syncer.lease AS l USING (catalog)

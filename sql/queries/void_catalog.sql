@@ -9,6 +9,6 @@ SET
     settled_from = NULL, head = NULL, last_cycle_kind = NULL, last_cycle_outcome = NULL,
     last_cycle_started_at = NULL, last_cycle_finished_at = NULL, last_complete_at = NULL,
     swept_at = NULL, fed_at = NULL, removals_waiting = 0, blocked = false, last_error_at = NULL, last_error_message = NULL,
-    last_error_hint = NULL
+    last_error_hint = NULL, verified_at = NULL, verify_differences = NULL
 WHERE catalog = $1 AND (retired_at IS NOT NULL OR $2)
 RETURNING catalog

@@ -2,8 +2,9 @@
 The row of each catalog: its scope, its pin, what it has proven, and what went wrong last.
 
 Owns ``syncer.catalog`` outside the page transaction. Never decides what a changed scope means.
-Invariant: every write is fenced by the catalog's lease, but for registering one that is new and
-retiring one that is gone from the configuration.
+Invariant: every write is fenced by the catalog's lease, but for registering one that is new,
+retiring one that is gone from the configuration, and what a comparison found: that is an
+observation, made beside the holder of the lease, and nothing that is written goes by it.
 Kind: edge (asyncpg).
 """
 
@@ -123,6 +124,18 @@ class CatalogStore:
             error.hint,
             blocked,
         )
+
+    async def record_verified(self, catalog: str, scope: Scope, differences: int) -> bool:
+        """Keep what a comparison found; whether the catalog is kept under that scope at all.
+
+        Cancel-safe: yes; one statement, all or nothing.
+        """
+        with translate():
+            async with self.pool.acquire() as connection:
+                kept = await connection.fetchval(
+                    self.queries["record_verified"], catalog, scope_json(scope), differences
+                )
+                return kept is not None
 
     async def retire_others(self, configured: Iterable[str]) -> tuple[str, ...]:
         """Retire catalogs that are gone from the configuration; returns those that just were.

@@ -49,6 +49,10 @@ class CatalogRow:
     lease_valid: bool | None
     moved_s: float | None
     """Since the last page of the cycle under way, in seconds."""
+    verified_at: datetime | None = None
+    """When it was last compared with the source (database clock); ``None``: never, as it is now."""
+    verify_differences: int | None = None
+    """Models that differed then, after the repair if there was one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,13 +154,14 @@ COLD: Mapping[str, Sequence[str]] = {
         "move_budget",
         "read_budget",
     ),
-    "for a person who waits: an order, the quarantine, a plan, the demo": (
+    "for a person who waits: an order, a proof, the quarantine, a plan, the demo": (
         "count_types",
         "dismiss_quarantine",
         "finish_order",
         "list_newest",
         "list_quarantine",
         "place_order",
+        "record_verified",
         "rank_tags",
         "read_facts_tags",
         "read_facts_types",

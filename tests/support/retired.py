@@ -20,9 +20,10 @@ INSERT INTO syncer.catalog
     (catalog, scope, pin, backfilled_at, watermark, settled_from, head, last_cycle_kind,
      last_cycle_outcome, last_cycle_started_at, last_cycle_finished_at, last_complete_at,
      removals_waiting, blocked, last_error_at, last_error_message, last_error_hint, swept_at,
-     fed_at, retired_at)
+     fed_at, verified_at, verify_differences, retired_at)
 VALUES ($1, '{"privacy": "public"}', 'elsewhere', now(), now(), now(), now(), 'delta', 'complete',
      now(), now(), now(), 3, true, now(), 'broke', 'mend it', now(), now(),
+     now(), 2,
      CASE WHEN $2::bool THEN timestamptz '2026-01-02 03:04Z' END)
 """
 
