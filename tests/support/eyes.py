@@ -31,6 +31,7 @@ VARIABLES = {
     "$__rate_interval": "5m",
     "$catalog": "public|ours",
     "$job": "syncer",
+    "$namespace": ".*",
 }
 """What Grafana puts in place of its variables, for example."""
 

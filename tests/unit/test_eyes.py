@@ -130,12 +130,12 @@ def test_prometheus_asks_the_job_that_the_rules_are_about() -> None:
 
 
 def test_the_dashboard_is_tied_to_no_data_source_of_its_author() -> None:
-    """And to no catalog: both are variables."""
+    """And to no installation or catalog of his: all are variables."""
     names = [variable["name"] for variable in dashboard()["templating"]["list"]]
     sources = {panel["datasource"]["uid"] for panel in panels()}
     sources |= {target["datasource"]["uid"] for panel in panels() for target in panel["targets"]}
 
-    assert ["datasource", "job", "catalog"] == names
+    assert ["datasource", "job", "namespace", "catalog"] == names
     assert {"${datasource}"} == sources
     assert "id" not in dashboard()
 
@@ -165,13 +165,14 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
     assert all(left < right for left, right in pairwise(numbers))
 
 
-def test_queries_of_the_dashboard_go_by_its_variables() -> None:
-    """Two databases in one Prometheus are two jobs."""
+@pytest.mark.parametrize("variable", ["$job", "$namespace"])
+def test_queries_of_the_dashboard_go_by_its_variables(variable: str) -> None:
+    """Two databases in one Prometheus are two jobs, or two namespaces; never one line."""
     loose = [
         target["expr"]
         for panel in panels()
         for target in panel["targets"]
-        if target["expr"].count("$job") != len(list(selectors(target["expr"])))
+        if target["expr"].count(variable) != len(list(selectors(target["expr"])))
     ]
 
     assert [] == loose
