@@ -7,12 +7,15 @@ the same.
 
 from __future__ import annotations
 
+import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import click
 import kubernetes_validate
 import pytest
-from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
+import yaml
+from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
 from support import dockerfile, kustomize
 
 from syncer import __version__
@@ -312,3 +315,33 @@ def test_the_namespace_refuses_whatever_is_less_than_restricted() -> None:
     for overlay, each in ALL:
         if overlay == "production" and each["kind"] != "Namespace":
             assert each["metadata"]["namespace"] == namespace["metadata"]["name"]
+
+
+ALERTS = """
+# A file of rules, as Prometheus itself reads it.
+groups:
+  - name: syncer
+    rules:
+      - alert: SyncerDown
+        expr: up{job="syncer"} == 0
+"""
+
+
+def test_the_line_that_hands_the_alerts_to_the_operator_makes_what_it_takes(tmp_path: Path) -> None:
+    text = (kustomize.MANIFESTS / "components/monitoring/kustomization.yaml").read_text()
+    found = re.search(r"^#   (\{ printf.*?\}) \| kubectl", text, re.MULTILINE | re.DOTALL)
+    assert found
+    script = found[1].replace("\n#", "\n")
+    assert "deploy/prometheus/alerts.yaml" in script
+    (tmp_path / "alerts.yaml").write_text(ALERTS)
+    made = subprocess.run(
+        ["sh", "-c", script.replace("deploy/prometheus/", "")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rule = yaml.safe_load(made.stdout)
+
+    assert rule == PrometheusRule.model_validate(rule).model_dump(by_alias=True, exclude_unset=True)
+    assert rule["spec"] == yaml.safe_load(ALERTS)
