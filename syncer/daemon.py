@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from syncer.config import CatalogSettings, Credentials, Settings
+from syncer.config import CatalogSettings, Credentials, Settings, require_database
 from syncer.crawl import StopSignal
 from syncer.database import open_reader
 from syncer.domain import Clock
@@ -29,9 +29,13 @@ from syncer.errors import (
     Verdict,
 )
 from syncer.progress import Progress
-from syncer.runtime import Runtime, open_runtime
+from syncer.runtime import Runtime, holder_name, open_runtime
+from syncer.service import Supervision
 from syncer.sharing import poll_reserve
+from syncer.status import Document, build_status
 from syncer.store.catalogs import CatalogStore
+from syncer.store.pool import translate
+from syncer.store.status import read_status
 from syncer.telemetry import Event, logger
 from syncer.worker import CatalogWorker, wait_for_any
 
@@ -65,15 +69,21 @@ class Daemon:
     rng: random.Random
     progress: Progress
     stop: StopSignal
+    service: Supervision
     _round: StopSignal = field(default_factory=StopSignal)
 
     def reload(self) -> None:
         """Read configuration and credentials again; after an invalid file the old ones stay."""
+        self.service.reloading()
         try:
-            self.configuration = self.load()
+            configuration = self.load()
+            # Found out later, it would end the daemon.
+            require_database(configuration[0])
         except ConfigError as error:
             logger().error(Event.CONFIG_REJECTED, exc_info=error)
+            self.service.rejected(error)
             return
+        self.configuration = configuration
         logger().info(Event.CONFIG_RELOADED)
         self._round.set(Reloaded())
 
@@ -83,9 +93,10 @@ class Daemon:
         Raises:
             ConfigError, SchemaMismatch: what only an operator can mend.
         """
-        while not self.stop.is_set:
-            self._round = self.stop.child()
-            await self._run_round(self._round)
+        async with self.service.kept(self.stop):
+            while not self.stop.is_set:
+                self._round = self.stop.child()
+                await self._run_round(self._round)
 
     async def _run_round(self, stop: StopSignal) -> None:
         """One configuration, until it is replaced or the daemon stops."""
@@ -102,16 +113,18 @@ class Daemon:
                     stop=stop,
                     reserve=poll_reserve(settings),
                 ) as runtime:
-                    await _follow_all(runtime)
+                    self.service.up()
+                    await _follow_all(runtime, self.service)
             except (ConfigError, SchemaMismatch):
                 raise
             except StoreError as error:
                 logger(wait_s=wait_s).warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+                self.service.waiting(error)
                 await sleep_or_stop(self.clock, stop, wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
-async def _follow_all(runtime: Runtime) -> None:
+async def _follow_all(runtime: Runtime, service: Supervision) -> None:
     store = CatalogStore(runtime.pool, runtime.queries)
     catalogs = runtime.settings.catalogs
     for name in await store.retire_others([each.name for each in catalogs]):
@@ -124,12 +137,23 @@ async def _follow_all(runtime: Runtime) -> None:
             group.create_task(runtime.lag.watch(), name="loop lag"),
             group.create_task(runtime.limiter.keep_forever(), name="share the budget"),
             group.create_task(_watch_server(runtime), name="watch the embedded server"),
+            group.create_task(
+                service.report_forever(lambda: _read_status(runtime), holder=holder_name()),
+                name="status line",
+            ),
         ]
         async with asyncio.TaskGroup() as work:
             for catalog in catalogs:
                 work.create_task(_follow(runtime, catalog), name=f"catalog {catalog.name}")
         for companion in companions:
             companion.cancel()
+
+
+async def _read_status(runtime: Runtime) -> Document:
+    with translate():
+        async with runtime.pool.acquire() as connection:
+            rows, partitions = await read_status(connection, runtime.queries)
+    return build_status(runtime.settings, rows, partitions, now=runtime.clock.now())
 
 
 async def _watch_server(runtime: Runtime) -> None:

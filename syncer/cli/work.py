@@ -7,6 +7,7 @@ Kind: conductor.
 from __future__ import annotations
 
 import math
+import os
 import random
 import sys
 from collections.abc import Mapping
@@ -231,10 +232,16 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
     from syncer.crawl import StopSignal  # noqa: PLC0415
     from syncer.daemon import Daemon  # noqa: PLC0415
     from syncer.progress import build_progress  # noqa: PLC0415
+    from syncer.service import Notifier, Supervision, watchdog_interval  # noqa: PLC0415
     from syncer.shutdown import stop_on_signals  # noqa: PLC0415
     from syncer.telemetry import Event, logger  # noqa: PLC0415
 
     clock, stop = SystemClock(), StopSignal()
+    service = Supervision(
+        clock,
+        Notifier.from_environment(os.environ),
+        watchdog_s=watchdog_interval(os.environ, os.getpid()),
+    )
     with build_progress(sys.stderr, json_output=False, log=logger(), clock=clock) as progress:
         daemon = Daemon(
             configuration=invocation.configuration(for_daemon=True),
@@ -243,6 +250,7 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
             rng=random.SystemRandom(),
             progress=progress,
             stop=stop,
+            service=service,
         )
         try:
             with stop_on_signals(stop, on_reload=daemon.reload):
