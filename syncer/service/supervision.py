@@ -32,6 +32,9 @@ TICK_S = 5.0
 
 STATUS_INTERVAL_S = 5.0
 
+LONGEST_TOLD = 300
+"""Characters of an error in the status line; the log has all of it."""
+
 ReadStatus = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
@@ -105,14 +108,14 @@ class Supervision:
 
     def rejected(self, error: SyncerError) -> None:
         """The reload is over, and nothing has changed."""
-        self._answer(f"the earlier configuration stays: {error.message}")
+        self._answer(f"the earlier configuration stays: {_told(error)}")
 
     def stopping(self, reason: SyncerError | None = None) -> None:
         """The process is about to end; said once."""
         if self._is_stopping:
             return
         self._is_stopping = True
-        why = "" if reason is None or isinstance(reason, Stopped) else f": {reason.message}"
+        why = "" if reason is None or isinstance(reason, Stopped) else f": {_told(reason)}"
         self._send("STOPPING=1", f"STATUS={redact_text(f'stopping{why}')}")
 
     def say(self, status: str) -> None:
@@ -172,6 +175,12 @@ class Supervision:
     async def _announce_stop(self, stop: StopSignal) -> None:
         await stop.wait()
         self.stopping(stop.reason)
+
+
+def _told(error: SyncerError) -> str:
+    """What happened and what to do, as much of it as one line holds."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONGEST_TOLD else f"{text[: LONGEST_TOLD - 1]}…"
 
 
 def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> SyncerError | None:

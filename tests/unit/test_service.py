@@ -14,7 +14,7 @@ from support.manager import Ear, listening
 from support.virtual_clock import VirtualClock
 
 from syncer.crawl import StopSignal
-from syncer.errors import SchemaMismatch, Stopped, StoreUnavailable
+from syncer.errors import ConfigError, SchemaMismatch, Stopped, StoreUnavailable
 from syncer.service import Notifier, Supervision, summarise, watchdog_interval
 from syncer.service.supervision import ANSWER_WITHIN_S, STATUS_INTERVAL_S, TICK_S
 
@@ -169,10 +169,10 @@ async def test_what_only_an_operator_can_mend_is_said_and_raised_and_never_calle
 ) -> None:
     with pytest.raises(SchemaMismatch, match="behind"):
         async with service.kept(StopSignal()):
-            raise SchemaMismatch("the schema is behind")
+            raise SchemaMismatch("the schema is behind", hint="Run 'syncer migrate'.")
 
     assert ear.states == ["STOPPING"]
-    assert ear.status == "stopping: the schema is behind"
+    assert ear.status == "stopping: the schema is behind. Run 'syncer migrate'."
 
 
 async def test_what_failed_in_a_task_is_said_too(ear: Ear, service: Supervision) -> None:
@@ -180,7 +180,16 @@ async def test_what_failed_in_a_task_is_said_too(ear: Ear, service: Supervision)
         async with service.kept(StopSignal()):
             raise ExceptionGroup("inner", [ExceptionGroup("x", [SchemaMismatch("it is ahead")])])
 
-    assert ear.status == "stopping: it is ahead"
+    assert ear.status.startswith("stopping: it is ahead")
+
+
+async def test_a_long_reason_is_cut(ear: Ear, service: Supervision) -> None:
+    async with service.kept(StopSignal()):
+        service.rejected(ConfigError("many problems", hint=400 * "x"))
+
+        assert ear.status.startswith("the earlier configuration stays: many problems. xxx")
+        assert ear.status.endswith("x…")
+        assert len(ear.status) < 400
 
 
 async def test_a_reload_is_stamped_and_answered(
@@ -192,11 +201,11 @@ async def test_a_reload_is_stamped_and_answered(
         service.reloading()
         service.up()
         service.reloading()
-        service.rejected(StoreUnavailable("line 3 is wrong"))
+        service.rejected(ConfigError("line 3 is wrong", hint="Correct\n it."))
 
         assert ear.states == ["READY", "RELOADING", "READY", "RELOADING", "READY"]
         assert ear.of("MONOTONIC_USEC") == ["7500000", "7500000"]
-        assert ear.status == "the earlier configuration stays: line 3 is wrong"
+        assert ear.status == "the earlier configuration stays: line 3 is wrong. Correct it."
 
 
 async def test_a_reload_is_answered_in_time_although_nothing_answers(
