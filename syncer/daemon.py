@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from syncer.config import CatalogSettings, Credentials, Settings, require_database
+from syncer.config import CatalogSettings, Credentials, Settings
 from syncer.crawl import StopSignal
 from syncer.database import open_reader
 from syncer.domain import Clock
@@ -76,14 +76,11 @@ class Daemon:
         """Read configuration and credentials again; after an invalid file the old ones stay."""
         self.service.reloading()
         try:
-            configuration = self.load()
-            # Found out later, it would end the daemon.
-            require_database(configuration[0])
+            self.configuration = self.load()
         except ConfigError as error:
             logger().error(Event.CONFIG_REJECTED, exc_info=error)
             self.service.rejected(error)
             return
-        self.configuration = configuration
         logger().info(Event.CONFIG_RELOADED)
         self._round.set(Reloaded())
 

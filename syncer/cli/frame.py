@@ -25,6 +25,8 @@ from syncer.errors import EXIT_PRECEDENCE, ConfigError, ExitCode, SyncerError
 if TYPE_CHECKING:
     from syncer.config import CatalogSettings, Credentials, Settings
 
+    Configuration = tuple[Settings, Credentials]
+
 T = TypeVar("T")
 
 _PRINTERS = frozenset({"click", "rich"})
@@ -49,21 +51,39 @@ class Invocation:
 
         return load_settings(find_config(self.config, os.environ, Path.cwd()), os.environ)
 
-    def configuration(self, *, for_daemon: bool = False) -> tuple[Settings, Credentials]:
+    def configuration(
+        self, *, for_daemon: bool = False, earlier: Configuration | None = None
+    ) -> Configuration:
         """The effective configuration with credentials that fit it; sets up logging.
 
+        Args:
+            for_daemon: refuse as well what ``syncer run`` would end by later.
+            earlier: what is still at work while this takes its place; its secrets stay hidden.
+
         Raises:
-            ConfigError: something is not usable.
+            ConfigError: something is not usable; logging stays as it was.
         """
-        from syncer.config import load_credentials, validate_credentials  # noqa: PLC0415
+        from syncer.config import (  # noqa: PLC0415
+            load_credentials,
+            require_database,
+            validate_credentials,
+        )
 
         settings = self.settings()
+        if for_daemon:
+            require_database(settings)
         credentials = load_credentials(settings.source.auth, os.environ, for_daemon=for_daemon)
         validate_credentials(settings, credentials)
-        self.start_logging(settings, credentials)
+        self.start_logging(settings, credentials, earlier=earlier)
         return settings, credentials
 
-    def start_logging(self, settings: Settings, credentials: Credentials | None = None) -> None:
+    def start_logging(
+        self,
+        settings: Settings,
+        credentials: Credentials | None = None,
+        *,
+        earlier: Configuration | None = None,
+    ) -> None:
         """Send log lines to stderr, secrets redacted."""
         from syncer.api.normalise import redact_text  # noqa: PLC0415
         from syncer.clock import SystemClock  # noqa: PLC0415
@@ -71,7 +91,10 @@ class Invocation:
 
         def secrets() -> tuple[str, ...]:
             # Asked for each line: a JWT in a file changes while we run.
-            return (*(credentials.secrets() if credentials else ()), *settings.database.secrets())
+            ours = (*(credentials.secrets() if credentials else ()), *settings.database.secrets())
+            if earlier is None:
+                return ours
+            return (*ours, *earlier[1].secrets(), *earlier[0].database.secrets())
 
         configure_logging(
             level=self.log_level or settings.log.level,

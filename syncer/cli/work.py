@@ -245,7 +245,7 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
     with build_progress(sys.stderr, json_output=False, log=logger(), clock=clock) as progress:
         daemon = Daemon(
             configuration=invocation.configuration(for_daemon=True),
-            load=lambda: invocation.configuration(for_daemon=True),
+            load=lambda: invocation.configuration(for_daemon=True, earlier=daemon.configuration),
             clock=clock,
             rng=random.SystemRandom(),
             progress=progress,
