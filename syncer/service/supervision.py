@@ -166,7 +166,7 @@ class Supervision:
                 self.notifier.send("WATCHDOG=1")
             elif was_healthy:
                 logger(restart_within_s=2 * self.watchdog_s).error(
-                    Event.WATCHDOG_WITHHELD,
+                    Event.WATCHDOG_STARVED,
                     hint="the service manager starts this process anew unless it recovers",
                 )
             was_healthy = is_healthy

@@ -58,4 +58,4 @@ class Event(enum.StrEnum):
     SWEEP_FINISHED = "sweep_finished"
     SWEEP_REFUSED = "sweep_refused"
     WALK_CHOSEN = "walk_chosen"
-    WATCHDOG_WITHHELD = "watchdog_withheld"
+    WATCHDOG_STARVED = "watchdog_starved"
