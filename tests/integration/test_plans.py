@@ -284,10 +284,7 @@ async def test_hot_queries_touch_what_they_ask_for(place: Place) -> None:
 
 async def test_plans_with_arguments_would_be_worse(place: Place) -> None:
     """Why sessions force generic plans; where this fails, they need not."""
-    queries, names = (
-        load_queries(),
-        ("recognise_models", "choose_models", "lock_models", "read_stored"),
-    )
+    queries, names = load_queries(), ("lock_models", "read_stored")
     entering = {}
     async with session(place) as connection:
         await connection.execute("SET plan_cache_mode = force_custom_plan")
@@ -302,7 +299,7 @@ async def test_plans_with_arguments_would_be_worse(place: Place) -> None:
 async def test_plans_of_a_first_backfill_hold_when_the_table_has_grown(empty_url: str) -> None:
     """A session keeps for minutes the plan that it made before the first page came."""
     queries, entering = load_queries(), {}
-    names = ("recognise_models", "choose_models", "lock_models", "read_stored")
+    names = ("recognise_models", "choose_models")
     nothing = dict.fromkeys((PAGE_OF, HASHES, TIMES, TEXTS), "{}")
     place = Place(empty_url, is_analysed=False, literals=nothing)
     async with session(place) as connection:
