@@ -32,6 +32,7 @@ from syncer.domain import (
     to_millis,
 )
 from syncer.lag import LoopLag
+from syncer.outcome import CycleOutcome
 from syncer.planner.frontier import MAX_ROW_AHEAD_MS, prove
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
@@ -53,13 +54,38 @@ _LANES = {
 
 
 class CycleObserver(Protocol):
-    """Counters that outlive a cycle (metrics)."""
+    """What outlives a cycle: counters, and whether anything moves.
 
-    def page_committed(self, catalog: str, result: CommitResult) -> None:
-        """A page is durable."""
+    Calls are synchronous and cheap; none of them raises.
+    """
+
+    def cycle_started(self, catalog: str, kind: CycleKind) -> None:
+        """A cycle begins, or goes on."""
         ...
 
-    def cycle_finished(self, catalog: str, kind: CycleKind, outcome: str) -> None:
+    def request_started(self, catalog: str) -> None:
+        """A request goes out."""
+        ...
+
+    def request_finished(self, catalog: str, *, outcome: str, duration_s: float) -> None:
+        """That request has ended, whatever became of it."""
+        ...
+
+    def page_committed(
+        self, catalog: str, result: CommitResult, *, duration_s: float, of_sweep: bool
+    ) -> None:
+        """A page is durable; ``duration_s`` is of its transaction."""
+        ...
+
+    def models_removed(self, catalog: str, models: int) -> None:
+        """So many tombstones were set."""
+        ...
+
+    def database_awaited(self, catalog: str) -> None:
+        """The database did not take something, and is asked again after a while."""
+        ...
+
+    def cycle_finished(self, outcome: CycleOutcome) -> None:
         """A cycle ended, whichever way."""
         ...
 
@@ -67,10 +93,27 @@ class CycleObserver(Protocol):
 class NoObserver:
     """Counts nothing."""
 
-    def page_committed(self, catalog: str, result: CommitResult) -> None:
+    def cycle_started(self, catalog: str, kind: CycleKind) -> None:
         """Count nothing."""
 
-    def cycle_finished(self, catalog: str, kind: CycleKind, outcome: str) -> None:
+    def request_started(self, catalog: str) -> None:
+        """Count nothing."""
+
+    def request_finished(self, catalog: str, *, outcome: str, duration_s: float) -> None:
+        """Count nothing."""
+
+    def page_committed(
+        self, catalog: str, result: CommitResult, *, duration_s: float, of_sweep: bool
+    ) -> None:
+        """Count nothing."""
+
+    def models_removed(self, catalog: str, models: int) -> None:
+        """Count nothing."""
+
+    def database_awaited(self, catalog: str) -> None:
+        """Count nothing."""
+
+    def cycle_finished(self, outcome: CycleOutcome) -> None:
         """Count nothing."""
 
 

@@ -162,6 +162,7 @@ def store_policy(context: CatalogContext) -> AsyncRetrying:
     def on_retry(*, error: SyncerError, delay_s: float, attempt: int) -> None:
         # What could not be stored is not in hand any more.
         context.stop.check()
+        context.observer.database_awaited(context.name)
         context.voice.retry_scheduled(error=error, delay_s=delay_s, attempt=attempt)
 
     return retry_policy(
@@ -227,11 +228,23 @@ async def commit_batch(
 ) -> CommitResult:
     """As ``commit_page``, for a page that was read already."""
     policy = store_policy(context)
-    result: CommitResult = await policy(context.pages.commit_page, batch, effect)
+    timed: tuple[CommitResult, float] = await policy(_timed_commit, context, batch, effect)
+    result, duration_s = timed
     for tally in tallies:
         tally.add(len(page.entries), result)
-    context.observer.page_committed(context.name, result)
+    context.observer.page_committed(
+        context.name, result, duration_s=duration_s, of_sweep=effect.sweep is not None
+    )
     context.voice.page_committed(
         partition, batch, result, models=len(page.entries), size_bytes=page.size_bytes
     )
     return result
+
+
+async def _timed_commit(
+    context: CatalogContext, batch: Batch, effect: Effect
+) -> tuple[CommitResult, float]:
+    """One try, and how long it took: what was waited before it is not of the transaction."""
+    began_s = context.clock.monotonic()
+    result = await context.pages.commit_page(batch, effect)
+    return result, context.clock.monotonic() - began_s

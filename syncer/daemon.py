@@ -37,6 +37,9 @@ from syncer.store.catalogs import CatalogStore
 from syncer.store.pool import translate
 from syncer.store.status import read_status
 from syncer.telemetry import Event, logger
+from syncer.web.health import Duty
+from syncer.web.listener import Listener
+from syncer.web.lookout import Lookout
 from syncer.worker import CatalogWorker, wait_for_any
 
 FIRST_WAIT_S = 1.0
@@ -70,6 +73,8 @@ class Daemon:
     progress: Progress
     stop: StopSignal
     service: Supervision
+    lookout: Lookout
+    listener: Listener
     _round: StopSignal = field(default_factory=StopSignal)
 
     def reload(self) -> None:
@@ -90,10 +95,26 @@ class Daemon:
         Raises:
             ConfigError, SchemaMismatch: what only an operator can mend.
         """
-        async with self.service.kept(self.stop):
-            while not self.stop.is_set:
-                self._round = self.stop.child()
-                await self._run_round(self._round)
+        async with self.listener, self.lookout.watching():
+            await self._listen()
+            async with self.service.kept(self.stop):
+                while not self.stop.is_set:
+                    self._round = self.stop.child()
+                    self.lookout.configure(*self.configuration)
+                    await self._run_round(self._round)
+                    await self._listen_elsewhere()
+
+    async def _listen(self) -> None:
+        settings, _ = self.configuration
+        await self.listener.listen_on(settings.http.address)
+        self.lookout.is_asked = settings.http.address is not None
+
+    async def _listen_elsewhere(self) -> None:
+        """As configured by now; where that is not possible, as before."""
+        try:
+            await self._listen()
+        except ConfigError as error:
+            logger().error(Event.CONFIG_REJECTED, exc_info=error)
 
     async def _run_round(self, stop: StopSignal) -> None:
         """One configuration, until it is replaced or the daemon stops."""
@@ -109,9 +130,11 @@ class Daemon:
                     progress=self.progress,
                     stop=stop,
                     reserve=poll_reserve(settings),
+                    observer=self.lookout.observer,
                 ) as runtime:
                     self.service.up()
-                    await _follow_all(runtime, self.service)
+                    with self.lookout.attached(runtime):
+                        await _follow_all(runtime, self.service, self.lookout)
             except (ConfigError, SchemaMismatch):
                 raise
             except StoreError as error:
@@ -121,7 +144,7 @@ class Daemon:
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
-async def _follow_all(runtime: Runtime, service: Supervision) -> None:
+async def _follow_all(runtime: Runtime, service: Supervision, lookout: Lookout) -> None:
     store = CatalogStore(runtime.pool, runtime.queries)
     catalogs = runtime.settings.catalogs
     for name in await store.retire_others([each.name for each in catalogs]):
@@ -141,7 +164,8 @@ async def _follow_all(runtime: Runtime, service: Supervision) -> None:
         ]
         async with asyncio.TaskGroup() as work:
             for catalog in catalogs:
-                work.create_task(_follow(runtime, catalog), name=f"catalog {catalog.name}")
+                name = f"catalog {catalog.name}"
+                work.create_task(_follow(runtime, catalog, lookout), name=name)
         for companion in companions:
             companion.cancel()
 
@@ -168,7 +192,7 @@ async def _watch_server(runtime: Runtime) -> None:
             return
 
 
-async def _follow(runtime: Runtime, catalog: CatalogSettings) -> None:
+async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) -> None:
     """Hold the lease, or stand by for it, and work whenever it is held."""
     standing_by = False
     while not runtime.stop.is_set:
@@ -178,12 +202,15 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings) -> None:
             if not standing_by:
                 logger(catalog=catalog.name).info(Event.STANDBY_STARTED, exc_info=error)
             standing_by = True
+            lookout.take_duty(catalog.name, Duty.STANDBY)
         except (StoreUnavailable, StoreConflict) as error:
             logger(catalog=catalog.name).warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
         else:
             standing_by = False
             logger(catalog=catalog.name, epoch=lease.epoch).info(Event.LEASE_ACQUIRED)
+            lookout.take_duty(catalog.name, Duty.HOLDER)
             await CatalogWorker(runtime, catalog, lease).run()
+            lookout.take_duty(catalog.name, Duty.STANDBY)
         await sleep_or_stop(runtime.clock, runtime.stop, runtime.settings.lease.ttl_s / 3)
 
 

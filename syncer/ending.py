@@ -29,6 +29,7 @@ async def run_to_its_end(context: CatalogContext, kind: CycleKind, body: CycleBo
     started_at, began_s = context.clock.now(), context.clock.monotonic()
     error: SyncerError | None = None
     failures: Failures = {}
+    context.observer.cycle_started(context.name, kind)
     with context.lag.span() as lag:
         try:
             context.stop.check()
@@ -47,9 +48,8 @@ async def run_to_its_end(context: CatalogContext, kind: CycleKind, body: CycleBo
         failures=dict(failures),
     )
     if error is not None:
-        await _record_failure(context, kind, error, started_at)
-    word = "complete" if outcome.complete else "incomplete"
-    context.observer.cycle_finished(context.name, kind, word)
+        await _record_failure(context, outcome, error, started_at)
+    context.observer.cycle_finished(outcome)
     context.voice.cycle_finished(
         outcome, duration_s=context.clock.monotonic() - began_s, loop_lag_ms=lag.worst_ms
     )
@@ -57,7 +57,7 @@ async def run_to_its_end(context: CatalogContext, kind: CycleKind, body: CycleBo
 
 
 async def _record_failure(
-    context: CatalogContext, kind: CycleKind, error: SyncerError, started_at: datetime
+    context: CatalogContext, outcome: CycleOutcome, error: SyncerError, started_at: datetime
 ) -> None:
     """Keep the reason for ``status``; if the database is what failed, the log has it."""
     if error.exit_code is ExitCode.LEASE_HELD or isinstance(error, Postponed):
@@ -66,8 +66,8 @@ async def _record_failure(
         await context.catalogs.record_error(
             context.lease,
             error,
-            kind=kind,
-            outcome="stopped" if error.verdict is Verdict.STOP else "failed",
+            kind=outcome.kind,
+            outcome=outcome.word,
             started_at=started_at,
             blocked=error.verdict is Verdict.FATAL,
         )

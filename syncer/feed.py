@@ -88,4 +88,6 @@ class DeletedFeed:
                 await commit_page(context, _FEED, reached.page, NoEffect(), tally)
                 orders.append(reached.page.sent_order)
         if gone:
-            tally.removed += await context.sweeps.remove_deleted(sorted(gone), max(orders))
+            removed = await context.sweeps.remove_deleted(sorted(gone), max(orders))
+            tally.removed += removed
+            context.observer.models_removed(context.name, removed)

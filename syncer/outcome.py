@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from syncer.domain import CycleKind
-from syncer.errors import EXIT_PRECEDENCE, ExitCode, SyncerError
+from syncer.errors import EXIT_PRECEDENCE, ExitCode, SyncerError, Verdict
 
 
 class PageResult(Protocol):
@@ -122,6 +122,14 @@ class CycleOutcome:
     """It finished what an earlier run had begun, up to that run's ceiling."""
     failures: dict[str, SyncerError] = field(default_factory=dict)
     """Partitions that stopped, also of a cycle that its proof walk made complete."""
+
+    @property
+    def word(self) -> str:
+        """``complete``, ``stopped`` or ``failed``, as ``status`` and the metrics say it."""
+        if self.complete:
+            return "complete"
+        is_stopped = self.error is not None and self.error.verdict is Verdict.STOP
+        return "stopped" if is_stopped else "failed"
 
     @property
     def exit_codes(self) -> frozenset[ExitCode]:

@@ -68,6 +68,7 @@ class Reconciliation:
             )
         self.tally.finished = True
         self.tally.removed += end.removed
+        context.observer.models_removed(context.name, end.removed)
         self.tally.removals_waiting = end.waiting
         return end.refused
 

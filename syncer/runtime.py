@@ -113,7 +113,7 @@ class Runtime:
         """What the work on one catalog needs, for as long as the lease is held."""
         return CatalogContext(
             settings=catalog,
-            source=self.source,
+            source=self.source.observed_by(_Requests(self.progress, self.observer, catalog.name)),
             pin=pin_of(self.settings, catalog),
             pages=PageStore(
                 self.pool,
@@ -266,16 +266,24 @@ async def _release(keeper: LeaseKeeper) -> None:
 
 
 class _Requests:
-    """Passes what the client says of its requests on to people."""
+    """Passes what the client says of its requests on to people and counters."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(
+        self, progress: Progress, observer: CycleObserver | None = None, catalog: str = ""
+    ) -> None:
         self._progress = progress
+        self._observer = observer or NoObserver()
+        self._catalog = catalog
+
+    def request_started(self) -> None:
+        self._observer.request_started(self._catalog)
 
     def request_finished(
         self, *, outcome: str, duration_s: float, params: Mapping[str, str]
     ) -> None:
         del params
         self._progress.request_finished(outcome=outcome, duration_s=duration_s)
+        self._observer.request_finished(self._catalog, outcome=outcome, duration_s=duration_s)
 
     def retry_scheduled(self, *, error: SyncerError, delay_s: float, attempt: int) -> None:
         throttled = isinstance(error, SourceThrottled)

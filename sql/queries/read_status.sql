@@ -10,7 +10,8 @@ SELECT
         FROM syncer.cycle AS y JOIN syncer.checkpoint AS p USING (cycle_id)
         WHERE y.catalog = s.catalog AND y.finished_at IS NULL
     ) AS moved_s,
-    c.verified_at, c.verify_differences
+    c.verified_at, c.verify_differences,
+    extract(epoch FROM clock_timestamp() - c.fed_at)::float8 AS feed_s
 FROM scenario.sync_status AS s
 JOIN syncer.catalog AS c USING (catalog)
 LEFT JOIN syncer.lease AS l USING (catalog)

@@ -10,6 +10,7 @@ Kind: edge (the source).
 from __future__ import annotations
 
 import asyncio
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -146,8 +147,14 @@ class SourceClient:
 
     @property
     def requests_sent(self) -> int:
-        """Requests put on the wire so far, repeated ones included."""
+        """Requests put on the wire so far by this view, repeated ones included."""
         return self._requests_sent
+
+    def observed_by(self, observer: RequestObserver) -> SourceClient:
+        """The same open client, with its limits, for requests that another observer hears of."""
+        view = copy.copy(self)
+        view._observer = observer  # noqa: SLF001 - of our own class
+        return view
 
     def queue_s(self) -> float:
         """Seconds until the budget would let one more request go; 0 when it waits for nobody."""
@@ -298,6 +305,7 @@ class SourceClient:
         async with self._limiter.slot(call.lane) as passage:
             started = self._clock.monotonic()
             with self._failure_reported(call, lambda: self._clock.monotonic() - started):
+                self._observer.request_started()
                 order = call.next_sent_order()
                 self._requests_sent += 1
                 answer = await self._transport.get(

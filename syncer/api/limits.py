@@ -158,6 +158,11 @@ class Limiter:
         """Seconds until the budget would let the next request go, as far as is known here."""
         return self._share.delay_s(self._clock.monotonic())
 
+    @property
+    def holds_up(self) -> bool:
+        """Whether a request waits for anything but an earlier one: for budget, pause or ledger."""
+        return self.pause_s > 0 or (bool(self._line) and self._active < self._max_concurrency)
+
     @asynccontextmanager
     async def slot(self, lane: Lane) -> AsyncIterator[Passage]:
         """Wait for the right to send one request, and hold one place until the block ends.

@@ -42,6 +42,10 @@ OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
 class RequestObserver(Protocol):
     """Told about every request; speaks to operators so that this module need not."""
 
+    def request_started(self) -> None:
+        """Take note of one request that goes out now: the budget has let it pass."""
+        ...
+
     def request_finished(
         self, *, outcome: str, duration_s: float, params: Mapping[str, str]
     ) -> None:
@@ -55,6 +59,9 @@ class RequestObserver(Protocol):
 
 class Nobody:
     """The observer of a client that has none."""
+
+    def request_started(self) -> None:
+        """Take no note."""
 
     def request_finished(
         self, *, outcome: str, duration_s: float, params: Mapping[str, str]

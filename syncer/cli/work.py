@@ -235,8 +235,13 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
     from syncer.service import Notifier, Supervision, watchdog_interval  # noqa: PLC0415
     from syncer.shutdown import stop_on_signals  # noqa: PLC0415
     from syncer.telemetry import Event, logger  # noqa: PLC0415
+    from syncer.web.application import create_application  # noqa: PLC0415
+    from syncer.web.listener import Listener  # noqa: PLC0415
+    from syncer.web.lookout import Lookout  # noqa: PLC0415
 
     clock, stop = SystemClock(), StopSignal()
+    configuration = invocation.configuration(for_daemon=True)
+    lookout = Lookout(*configuration, clock)
     service = Supervision(
         clock,
         Notifier.from_environment(os.environ),
@@ -244,13 +249,15 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
     )
     with build_progress(sys.stderr, json_output=False, log=logger(), clock=clock) as progress:
         daemon = Daemon(
-            configuration=invocation.configuration(for_daemon=True),
+            configuration=configuration,
             load=lambda: invocation.configuration(for_daemon=True, earlier=daemon.configuration),
             clock=clock,
             rng=random.SystemRandom(),
             progress=progress,
             stop=stop,
             service=service,
+            lookout=lookout,
+            listener=Listener(create_application(lookout)),
         )
         try:
             with stop_on_signals(stop, on_reload=daemon.reload):

@@ -53,6 +53,8 @@ class CatalogRow:
     """When it was last compared with the source (database clock); ``None``: never, as it is now."""
     verify_differences: int | None = None
     """Models that differed then, after the repair if there was one."""
+    feed_s: float | None = None
+    """Since the feed of deleted models was last read whole, in seconds; private catalogs only."""
 
 
 @dataclass(frozen=True, slots=True)
