@@ -249,6 +249,10 @@ class Lookout:
             self._changed.clear()
             if self.is_asked:
                 await self._look()
+            if self.problem is not None:
+                # A look that fails costs the database nothing, and its return is to be seen soon.
+                await self.clock.sleep(SHORTEST_LOOK_S)
+                continue
             rest_s = min(LONGEST_REST_S, REST_SHARE * (self.clock.monotonic() - began_s))
             await self.clock.sleep(max(SHORTEST_LOOK_S, rest_s))
             await wait_for_any(self.clock, SLOWEST_LOOK_S, self._changed.wait())

@@ -54,11 +54,15 @@ class Observer:
     """Writes down what it is told."""
 
     def __init__(self) -> None:
+        self.started = 0
         self.finished: list[str] = []
         self.durations: list[float] = []
         self.params: list[Mapping[str, str]] = []
         self.retries: list[tuple[str, float, int]] = []
         self.retry_heard = asyncio.Event()
+
+    def request_started(self) -> None:
+        self.started += 1
 
     def request_finished(
         self, *, outcome: str, duration_s: float, params: Mapping[str, str]
@@ -129,6 +133,9 @@ class Desk:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.client.__aexit__(None, None, None)
+        if exc_info[0] is None:
+            # Or whoever counts what is under way would be wrong for ever after.
+            assert self.observer.started == len(self.observer.finished)
 
 
 @asynccontextmanager
