@@ -27,7 +27,7 @@ from syncer.errors import SchemaMismatch, StoreUnavailable, SyncerError
 from syncer.runtime import Runtime
 from syncer.status import build_status, freshness_limit
 from syncer.store.migrate import read_state
-from syncer.store.queries import load_queries
+from syncer.store.queries import Queries, load_queries
 from syncer.store.status import read_status
 from syncer.telemetry import Event, Redactor, logger
 from syncer.web.health import Duty, Vitals, health_document, lateness, unready_reasons
@@ -79,6 +79,7 @@ class Lookout:
     _duties: dict[str, Duty] = field(default_factory=dict)
     _late: deque[tuple[float, float]] = field(default_factory=deque)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _queries: Queries = field(default_factory=load_queries)
 
     def __post_init__(self) -> None:
         self.vitals = Vitals(self.settings.limits.stall_after_s)
@@ -280,7 +281,7 @@ class Lookout:
                     f"{len(state.pending)} migrations are missing; this build needs "
                     f"{state.newest_known:04d}"
                 )
-            rows, partitions = await read_status(connection, load_queries())
+            rows, partitions = await read_status(connection, self._queries)
         document = build_status(settings, rows, partitions, now=self.clock.now())
         by_name = {row.catalog: row for row in rows}
         size = settings.source.page_size

@@ -13,7 +13,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aioresponses import CallbackResult, aioresponses
 from support import aioresponses_shim
-from support.desk import DATE, DATE_MS, EXPIRED, PAGE, QUESTION, SCOPE, Credentials, Desk
+from support.desk import DATE, DATE_MS, EXPIRED, PAGE, QUESTION, SCOPE, Credentials, Desk, Observer
 from support.virtual_clock import VirtualClock
 
 from syncer.domain import Lane, Question, SentOrder, SortKey
@@ -116,6 +116,21 @@ class TestAsking:
         assert desk.observer.finished == ["unavailable", "ok"]
         assert desk.observer.params[0]["pageSize"] == "7"
         assert desk.observer.retries == [("SourceUnavailable", desk.clock.slept[0], 1)]
+
+    async def test_another_observer_hears_of_its_own_requests_only_within_the_same_limits(
+        self, source: aioresponses, desk: Desk
+    ) -> None:
+        source.get(ANY_PAGE, payload=PAGE, repeat=True)
+        other = Observer()
+
+        await desk.fetch()
+        await desk.client.observed_by(other).fetch_page(
+            SCOPE, QUESTION, lane=Lane.POLL, next_sent_order=desk.next_order
+        )
+
+        assert (1, ["ok"]) == (other.started, other.finished)
+        assert ["ok"] == desk.observer.finished
+        assert 2 == desk.limiter.requests_in_window
 
     async def test_a_reported_duration_is_that_of_the_request_and_not_of_the_queue(
         self, source: aioresponses

@@ -392,3 +392,26 @@ async def crowd(rng: random.Random, per_minute: int, at_once: int, workers: int)
     assert len(sender.sent) >= workers * turns - cancelled
     assert sender.limiter._line == []
     assert sender.limiter._active == 0
+
+
+async def test_it_holds_requests_up_while_they_wait_for_budget_or_pause_and_not_for_each_other(
+    clock: VirtualClock,
+) -> None:
+    limiter = Limiter(max_requests_per_minute=2, max_concurrency=1, clock=clock)
+
+    assert not limiter.holds_up
+    async with asyncio.TaskGroup() as group:
+        async with limiter.slot(Lane.POLL) as passage:
+            second = group.create_task(Sender(limiter, clock).send("second", Lane.POLL))
+            await asyncio.sleep(0)
+            assert not limiter.holds_up
+            passage.answered()
+        await second
+        third = group.create_task(Sender(limiter, clock).send("third", Lane.POLL))
+        await asyncio.sleep(0)
+        assert limiter.holds_up
+        third.cancel()
+        await asyncio.sleep(0)
+        assert not limiter.holds_up
+    limiter.pause(5)
+    assert limiter.holds_up
