@@ -18,6 +18,7 @@ from support.command import Place
 from support.serving import Serve
 from support.stored import fetch, live_bodies
 from support.tcp_proxy import TcpProxy, address_of, proxy_to, through
+from support.web import ask, listening
 
 from syncer.simulator import SimulatedSource
 
@@ -221,6 +222,34 @@ async def test_a_daemon_with_mounted_secrets_does_not_show_them(
         assert ended.code == 0
         assert "a-first.token-fake" not in ended.stderr
         await assert_discreet(place, migrated_database_url)
+
+
+async def test_what_a_daemon_answers_over_http_holds_no_secret(
+    secret_place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    """P10: while the database is away, when all is well, and when the source refuses."""
+    secret_place.write_config('[[catalog]]\nname = "public"\npoll_interval_s = 0.2\n')
+    secret_place.set(http__listen="127.0.0.1:0")
+    said: list[str] = []
+
+    async def has_said(text: str) -> bool:
+        paths = ("/healthz", "/readyz", "/metrics", "/status.json")
+        said.extend([(await ask(address, path)).text for path in paths])
+        return text in said[-1]
+
+    async with serve(models=20) as source, proxy_to(address_of(migrated_database_url)) as proxy:
+        with_password(secret_place, proxy, migrated_database_url)
+        list_models_with_secrets(source)
+        async with secret_place.start("run") as daemon:
+            address = await listening(daemon)
+            await daemon.until(lambda: has_said("database: "), "a word about the database")
+            await proxy.restore()
+            await daemon.until(lambda: has_said('"ready": true'), "to be ready")
+            source.add_fault("unauthorized")
+            await daemon.until(lambda: has_said("blocked: "), "a word about the source")
+            assert (await daemon.stop()).code == 0
+
+    assert [] == found_in("\n".join(said))
 
 
 async def test_a_database_that_cannot_be_reached_or_refuses_is_named_without_its_password(
