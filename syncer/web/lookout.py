@@ -31,7 +31,7 @@ from syncer.store.queries import Queries, load_queries
 from syncer.store.status import read_status
 from syncer.telemetry import Event, Redactor, logger
 from syncer.web.health import Duty, Vitals, health_document, lateness, unready_reasons
-from syncer.web.metrics import Budget, Metrics
+from syncer.web.metrics import Budget, Metrics, Verified
 from syncer.web.observing import Observing
 from syncer.worker import wait_for_any
 
@@ -56,6 +56,7 @@ class Snapshot:
     document: Mapping[str, Any]
     freshness_limits_s: Mapping[str, float]
     feed_ages_s: Mapping[str, float]
+    verified: Mapping[str, Verified]
     read_at_s: float
     """On the monotonic clock."""
 
@@ -161,6 +162,11 @@ class Lookout:
     def feed_ages_s(self) -> Mapping[str, float]:
         """When the document was read; add its age."""
         return {} if self.snapshot is None else self.snapshot.feed_ages_s
+
+    @property
+    def verified(self) -> Mapping[str, Verified]:
+        """As of the document."""
+        return {} if self.snapshot is None else self.snapshot.verified
 
     @property
     def held(self) -> Mapping[str, bool]:
@@ -295,6 +301,11 @@ class Lookout:
                 row.catalog: row.feed_s
                 for row in rows
                 if row.feed_s is not None and row.phase != "retired"
+            },
+            verified={
+                row.catalog: Verified(row.verified_at.timestamp(), row.verify_differences or 0)
+                for row in rows
+                if row.verified_at is not None and row.phase != "retired"
             },
             read_at_s=self.clock.monotonic(),
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -60,6 +60,14 @@ class Budget:
     """Pauses that the source asked for since the limiter was made."""
 
 
+class Verified(NamedTuple):
+    """What the last comparison of a catalog with its source found."""
+
+    at_s: float
+    """Seconds since 1970, by the database's clock."""
+    differences: int
+
+
 class Known(Protocol):
     """What is known at the moment of a scrape."""
 
@@ -81,6 +89,11 @@ class Known(Protocol):
     @property
     def feed_ages_s(self) -> Mapping[str, float]:
         """Since the feed of deleted models was read, by private catalog, when it was read."""
+        ...
+
+    @property
+    def verified(self) -> Mapping[str, Verified]:
+        """By catalog, for those that were ever compared."""
         ...
 
     @property
@@ -225,6 +238,17 @@ class _State(Collector):
             "deleted_feed_age_seconds",
             "Since the feed of deleted models was read whole; it goes back 30 days.",
             {name: each + age_s for name, each in feed_s.items()},
+        )
+        verified = known.verified
+        yield _gauge(
+            "verified_timestamp_seconds",
+            "When the catalog was last compared with its source.",
+            {name: each.at_s for name, each in verified.items()},
+        )
+        yield _gauge(
+            "verify_differences",
+            "Models that differed then, after the repair if there was one.",
+            {name: each.differences for name, each in verified.items()},
         )
         yield _gauge("lease_held", "Whether this process holds the lease.", known.held)
         yield _gauge("stalled", "Whether a crawl is stalled (see /healthz).", known.stalled)

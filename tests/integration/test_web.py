@@ -18,6 +18,7 @@ from support.mirror import (
     new_source,
     sweep_job,
 )
+from support.scrape import labels_by_metric, scrape_by_design
 from support.sweeps import private_source
 from support.web import Scrape, ask
 
@@ -197,6 +198,26 @@ async def test_removals_and_the_age_of_the_feed_of_a_private_catalog_are_told(
             age_s = found.value("syncer_deleted_feed_age_seconds", catalog=CATALOG)
             assert age_s is not None
             assert 0 <= age_s < 600
+
+
+async def test_alerts_and_dashboard_are_checked_against_what_a_scrape_says(
+    migrated_database_url: str,
+) -> None:
+    """Their checks read a text that stands for a scrape; this is the scrape that it stands for."""
+    time = SourceTime()
+    source = private_source(time)
+    keys = {"privacy": "private", "source__page_size": PAGE_SIZE}
+    async with mirroring(migrated_database_url, source, time=time, **keys) as mirror:
+        mirror.credentials = KEYS
+        async with watched(mirror) as process:
+            await process.work(Job(follow=True))
+            await mirror.value(
+                "UPDATE syncer.catalog SET verified_at = now(), verify_differences = 2"
+            )
+            await process.work(Job(follow=True))
+            text = process.lookout.exposition().decode()
+
+    assert labels_by_metric(text) == labels_by_metric(scrape_by_design())
 
 
 async def test_extra_routes_are_mounted_under_the_same_rules_and_find_what_is_known(

@@ -1,8 +1,8 @@
 """
-What a scrape of ``/metrics`` says, for the tests of alerts and dashboard.
+What a scrape of ``/metrics`` says, for the quick tests of alerts and dashboard.
 
 Owns the one place where that text comes from, and reading it. Never judges.
-Kind: edge (a file, until it is a daemon).
+Kind: edge (a file).
 """
 
 from __future__ import annotations
@@ -14,13 +14,8 @@ _SAMPLE = re.compile(r"^(?P<name>[a-z_]+)(?:\{(?P<labels>[^}]*)\})? \S+$")
 _LABEL = re.compile(r'([a-z_]+)="[^"]*"')
 
 
-def scrape() -> str:
-    """The text of a scrape with every metric of DESIGN §6 in it.
-
-    Not of a real daemon yet: a text that follows DESIGN §6 word by word, from before ``/metrics``
-    was there. Whoever has the endpoint returns its answer here, from a daemon with a public and a
-    private catalog that was verified once; nothing else needs to change.
-    """
+def scrape_by_design() -> str:
+    """A text with every metric that a scrape has: tests/integration/test_web.py holds it to one."""
     return Path(__file__).with_name("scrape_by_design.txt").read_text(encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ from support.eyes import (
     rule_queries,
 )
 from support.promql import selectors, unknown_names
-from support.scrape import labels_by_metric, scrape
+from support.scrape import labels_by_metric, scrape_by_design
 
 QUERIES = [*rule_queries(), *dashboard_queries()]
 OF_PROMETHEUS = {"up": frozenset(), "ALERTS": frozenset({"alertname", "alertstate", "catalog"})}
@@ -55,7 +55,7 @@ DESIGNED = {
 @pytest.fixture(name="known", scope="module")
 def known_fixture() -> dict[str, frozenset[str]]:
     """Every metric that there is, with its labels."""
-    known = labels_by_metric(scrape())
+    known = labels_by_metric(scrape_by_design())
     return known | OF_PROMETHEUS | dict.fromkeys(recorded(), frozenset({"catalog"}))
 
 
@@ -82,7 +82,7 @@ def test_what_a_query_asks_for_exists(query: Query, known: dict[str, frozenset[s
     ],
 )
 def test_a_name_that_nobody_says_is_found(expression: str, wrong: list[str]) -> None:
-    assert wrong == unknown_names(expression, labels_by_metric(scrape()))
+    assert wrong == unknown_names(expression, labels_by_metric(scrape_by_design()))
 
 
 def test_every_metric_is_looked_at_by_somebody(known: dict[str, frozenset[str]]) -> None:

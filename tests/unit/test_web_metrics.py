@@ -11,7 +11,7 @@ from support.web import Scrape
 from syncer import __version__
 from syncer.api.observer import OUTCOMES
 from syncer.store.pages import CommitResult
-from syncer.web.metrics import MODEL_OUTCOMES, Budget, Metrics
+from syncer.web.metrics import MODEL_OUTCOMES, Budget, Metrics, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ class Known:
     document_age_s: float = 0.0
     freshness_limits_s: Mapping[str, float] = field(default_factory=dict)
     feed_ages_s: Mapping[str, float] = field(default_factory=dict)
+    verified: Mapping[str, Verified] = field(default_factory=dict)
     held: Mapping[str, bool] = field(default_factory=dict)
     stalled: Mapping[str, bool] = field(default_factory=dict)
     budget: Budget | None = None
@@ -121,6 +122,7 @@ def test_the_gauges_are_those_of_the_status_document() -> None:
             document={"catalogs": [CATALOG]},
             freshness_limits_s={"public": 300.0},
             feed_ages_s={"mine": 60.0},
+            verified={"public": Verified(1793534400.0, 3)},
             held={"public": True},
             stalled={"public": False},
             budget=budget,
@@ -136,6 +138,8 @@ def test_the_gauges_are_those_of_the_status_document() -> None:
     assert 300 == found.value("syncer_freshness_limit_seconds", catalog="public")
     assert 1793534400.5 == found.value("syncer_watermark_timestamp_seconds", catalog="public")
     assert 60 == found.value("syncer_deleted_feed_age_seconds", catalog="mine")
+    assert 1793534400 == found.value("syncer_verified_timestamp_seconds", catalog="public")
+    assert 3 == found.value("syncer_verify_differences", catalog="public")
     assert 1 == found.value("syncer_lease_held", catalog="public")
     assert 0 == found.value("syncer_stalled", catalog="public")
     assert 45 == found.value("syncer_budget_requests_per_minute")
