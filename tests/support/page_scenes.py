@@ -122,7 +122,14 @@ def extras() -> Extras:
         cycles=(
             replace(cycle, finished_at=None, outcome=None, models=40, kind="sweep"),
             cycle,
-            replace(cycle, outcome="failed", models=None, pages=None, started_at=NOW - 5 * HOUR),
+            replace(
+                cycle,
+                outcome="failed",
+                models=None,
+                pages=None,
+                finished_at=NOW - 4 * HOUR,
+                started_at=NOW - 5 * HOUR,
+            ),
         ),
         changes=tuple(
             ChangedModel(

@@ -18,8 +18,10 @@ from xml.etree import ElementTree as Xml
 if TYPE_CHECKING:
     import pygal
 
-WIDTH, HEIGHT = 420, 190
+WIDTH, HEIGHT = 360, 180
 """Units of the drawing; on a phone one is a little less than a pixel, so that labels stay legible."""
+_FONT = 12
+"""Room for labels; page.css has the same size."""
 _LABELS = 4
 _STEPS = 4
 _DROPPED_CLASSES = frozenset({"tooltip", "background", "text-overlay", "title", "tooltip-overlay"})
@@ -51,19 +53,24 @@ def draw(plot: Plot) -> str:
     chart = _chart(plot)
     chart.x_labels = list(plot.labels)
     chart.x_labels_major = _major(plot.labels)
-    chart.add("", list(plot.values))
+    chart.add("", list(plot.values), fill=plot.is_level)
+    if plot.is_level:
+        # The area has an outline down to zero; the line is drawn over it, and page.css hides that.
+        chart.add("", list(plot.values), fill=False)
     chart.add_xml_filter(lambda root: _cleaned(root, plot))
     return str(chart.render(is_unicode=True))
 
 
 def _chart(plot: Plot) -> pygal.Graph:
     import pygal  # noqa: PLC0415 - costs a start, and only the page draws
+    from pygal.style import Style  # noqa: PLC0415
 
     known = [value for value in plot.values if value is not None]
     top = max([*known, plot.limit or 0])
     ticks = scale(top, plot.limit)
     config: dict[str, Any] = {
         "js": (),
+        "style": Style(label_font_size=_FONT, major_label_font_size=_FONT),
         "disable_xml_declaration": True,
         "no_prefix": True,
         "show_legend": False,
@@ -75,10 +82,10 @@ def _chart(plot: Plot) -> pygal.Graph:
         "spacing": 6,
         "range": (0, max(ticks[-1], top)),
         "y_labels": [{"value": tick, "label": short(tick)} for tick in ticks],
-        "y_labels_major": [] if plot.limit is None else [plot.limit],
+        "y_labels_major": [ticks[-1] if plot.limit is None else plot.limit],
     }
     if plot.is_level:
-        return pygal.Line(fill=True, show_dots=len(known) == 1, **config)
+        return pygal.Line(show_dots=len(known) == 1, **config)
     return pygal.Bar(**config)
 
 
@@ -115,7 +122,7 @@ def _cleaned(root: Xml.Element, plot: Plot) -> Xml.Element:
     drawing = Xml.Element(
         "svg",
         {
-            "class": "plot",
+            "class": "plot" if plot.limit is None else "plot limited",
             "role": "img",
             "viewBox": root.get("viewBox", ""),
             "aria-labelledby": " ".join(ids),

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from syncer.web.page.plots import Plot
 from syncer.web.page.values import Extras, Facts, ModelCount
-from syncer.web.page.words import count, weekday_hour
+from syncer.web.page.words import count, day, weekday_hour
 
 MINUTES = 60
 MAX_DAYS = 90
@@ -59,7 +59,7 @@ def _models(extras: Extras, today: date) -> Series:
         key="models",
         title="Live models over time",
         description=said,
-        labels=tuple(f"{each.day}" for each in points),
+        labels=tuple(day(each.day) for each in points),
         values=tuple(each.live for each in points),
         is_level=True,
     )
@@ -78,9 +78,9 @@ def _each_day(known: Sequence[ModelCount], today: date) -> list[ModelCount]:
     last = known[0]
     filled: list[ModelCount] = []
     for number in range((max(today, known[-1].day) - known[0].day).days + 1):
-        day = known[0].day + timedelta(days=number)
-        last = by_day.get(day, last)
-        filled.append(ModelCount(day, last.live, last.removed))
+        this = known[0].day + timedelta(days=number)
+        last = by_day.get(this, last)
+        filled.append(ModelCount(this, last.live, last.removed))
     step = -(-len(filled) // MAX_DAYS)
     return filled[::-1][::step][::-1]
 
@@ -92,11 +92,15 @@ def _changes(extras: Extras) -> Series:
         for hour, models in extras.changes_per_hour
     )
     known = [models for _, models in points if models is not None]
-    said = (
-        f"{count(sum(known))} models were last changed at the source in these "
-        f"{len(known)} hours, at most {count(max(known, default=0))} in one."
-    )
-    if cut_at is not None:
+    said = "Nothing is known yet."
+    if known:
+        said = (
+            f"{count(sum(known))} models were last changed at the source in these "
+            f"{len(known)} hours, at most {count(max(known))} in one."
+        )
+    elif cut_at is not None:
+        said = "More models changed in this hour than are counted."
+    if known and cut_at is not None:
         said += f" There were too many to count before {weekday_hour(cut_at)}."
     plot = Plot(
         key="changes",

@@ -159,7 +159,7 @@ def _freshness_note(limit_s: float | None, *, is_counted: bool, is_late: bool) -
     limit = f"limit {duration(limit_s)}"
     if not is_counted:
         return limit
-    return f"over its {limit}" if is_late else f"within its {limit}"
+    return f"{'over' if is_late else 'within'} its limit of {duration(limit_s)}"
 
 
 def _progress(catalog: Mapping[str, Any], known: CatalogProgress | None) -> Progress | None:

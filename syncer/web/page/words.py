@@ -9,15 +9,18 @@ Kind: pure.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
 from syncer.api.normalise import printable
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DOMAIN = "scenario.com"
 _MAX_NAME = 120
+_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+"""Characters that turn the writing direction of what follows, the page's own words included."""
 UNKNOWN = "unknown"
 
 
@@ -70,15 +73,20 @@ def weekday_hour(at: datetime) -> str:
     return f"{_DAYS[at.weekday()]} {at:%H:%M}"
 
 
+def day(on: date) -> str:
+    """``8 Oct``, the same in every locale."""
+    return f"{on.day} {_MONTHS[on.month - 1]}"
+
+
 def short(text: str | None) -> str:
     """One line without secrets; what is longer than a row of a table bears is cut."""
-    shown = printable(text or "")
+    shown = sentence(text)
     return shown if len(shown) <= _MAX_NAME else f"{shown[: _MAX_NAME - 1]}…"
 
 
 def sentence(text: str | None) -> str:
     """One line without secrets, at any length: what went wrong and what to do are never cut."""
-    return printable(text or "")
+    return printable((text or "").translate(_TURNING))
 
 
 def public_thumbnail(url: str | None) -> str | None:
