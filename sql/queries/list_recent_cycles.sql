@@ -1,5 +1,6 @@
 -- The newest cycles of each catalog, for the status page; only reads.
--- $1 cycles per catalog bigint. Enters cycle_catalog_idx from its end, checkpoint_pkey by cycle_id.
+-- $1 cycles per catalog bigint. Reads cycles from their newest, by cycle_catalog_idx or cycle_pkey: no more
+-- than are kept of each catalog. Enters checkpoint_pkey by cycle_id.
 -- Partitions are pruned some time after their cycle: what it read is NULL then.
 SELECT
     y.catalog, y.kind, y.strategy, y.reason, y.started_at, y.finished_at, y.outcome, p.models,

@@ -100,6 +100,11 @@ HOT: Mapping[str, Hot] = {
     "read_checkpoints": Hot([CYCLE], {"checkpoint_pkey": "cycle_id"}),
     "count_open": Hot([f"{{{CATALOG}}}"], reads_whole="quarantine", because=FEW),
     "read_last_end": Hot([CATALOG]),
+    # with each view of the status page, which refreshes itself
+    "list_recent_cycles": Hot(["8"], {"checkpoint_pkey": "cycle_id"}),
+    "list_recent_changes": Hot(["12"], {"models_updated_at_idx": "catalog"}),
+    "count_hourly_changes": Hot([AT, "50000"], {"models_updated_at_idx": "updated_at"}),
+    "sample_history": Hot(["4000"]),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
     "doubt_models": Hot([CATALOG, PAGE_OF, TIMES, TIMES], BY_KEY),
