@@ -1,5 +1,6 @@
 """
-The status page in a real browser: nothing is refused, nothing leaves this machine, everybody can use it.
+The status page in a real browser: nothing is refused, nothing leaves this machine, and everybody
+can use it.
 
 Needs Chromium (apt-get install chromium) and the dependency group "browser"; see CONTRIBUTING.md.
 """

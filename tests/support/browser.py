@@ -2,8 +2,8 @@
 A headless Chromium, driven by its own protocol.
 
 Owns starting and stopping it, and what it says of a page: console, requests, violations of the
-policy. Needs the program ``chromium`` (``apt-get install chromium``) and nothing else: aiohttp speaks
-its protocol. Never reaches any host but the one that is asked for.
+policy. Needs the program ``chromium`` (``apt-get install chromium``) and nothing else: aiohttp
+speaks its protocol. Never reaches any host but the one that is asked for.
 Kind: edge (processes, HTTP client).
 """
 
@@ -155,7 +155,7 @@ async def _address(session: aiohttp.ClientSession, home: Path) -> str:
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(OSError, IndexError, aiohttp.ClientError):
-                port = (home / "DevToolsActivePort").read_text().splitlines()[0]  # noqa: ASYNC240
+                port = (home / "DevToolsActivePort").read_text().splitlines()[0]
                 async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                     pages = [each for each in await answer.json() if each["type"] == "page"]
                     return str(pages[0]["webSocketDebuggerUrl"])

@@ -91,7 +91,7 @@ def test_before_anything_is_mirrored_the_page_says_so() -> None:
 
     assert "Not ready. 1 reason, below." in text
     assert "catalog public: nothing is mirrored yet" in text
-    assert "public – new public" in text
+    assert "public \u2013 new public" in text
     assert "Freshness unknown" in text
     assert "None yet." in text
     assert "0 models were" not in text
@@ -210,7 +210,7 @@ def test_an_old_document_is_called_old_even_when_it_says_ready() -> None:
 def test_a_retired_catalog_is_shown_without_being_called_late() -> None:
     text = told(retired())
 
-    assert "old_one – retired" in text
+    assert "old_one \u2013 retired" in text
     assert "over its limit" not in text
     assert summary(retired()).startswith("✓ Ready.")
 

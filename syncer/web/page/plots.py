@@ -1,7 +1,7 @@
 """
 Draw the plots of the status page, as SVG that stands in its HTML.
 
-Owns the choice of chart and what is taken out of the library's drawing. pygal draws scales, axes and
+Owns the choice of chart and what is taken out of the library's drawing. pygal draws axes and
 marks; its style sheet, its script and its tooltips go, as the page's policy would refuse them, and
 page.css gives the colours of both themes. Never decides what is counted.
 Invariant: the drawing holds no script, no style and no link, and has a name and a description.
@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
     import pygal
 
 WIDTH, HEIGHT = 360, 180
-"""Units of the drawing; on a phone one is a little less than a pixel, so that labels stay legible."""
+"""Units of the drawing: on a phone nearly a pixel each, so that labels stay legible."""
 _FONT = 12
 """Room for labels; page.css has the same size."""
 _LABELS = 4
@@ -116,10 +116,10 @@ def _major(labels: Sequence[str]) -> list[str]:
     return list(labels[::step])
 
 
-def _cleaned(root: Xml.Element, plot: Plot) -> Xml.Element:
+def _cleaned(root: ET.Element, plot: Plot) -> ET.Element:
     """The drawing alone, made anew from what is known to be harmless."""
     ids = f"plot-{plot.key}-title", f"plot-{plot.key}-desc"
-    drawing = Xml.Element(
+    drawing = ET.Element(
         "svg",
         {
             "class": "plot" if plot.limit is None else "plot limited",
@@ -129,19 +129,19 @@ def _cleaned(root: Xml.Element, plot: Plot) -> Xml.Element:
         },
     )
     for tag, name, text in zip(("title", "desc"), ids, (plot.title, plot.description), strict=True):
-        Xml.SubElement(drawing, tag, {"id": name}).text = text
+        ET.SubElement(drawing, tag, {"id": name}).text = text
     for child in root:
         if child.tag == "g":
             _copy(child, drawing)
     return drawing
 
 
-def _copy(element: Xml.Element, parent: Xml.Element) -> None:
+def _copy(element: ET.Element, parent: ET.Element) -> None:
     classes = set(element.get("class", "").split())
     if element.tag not in {"g", "path", "rect", "text", "circle"} or classes & _DROPPED_CLASSES:
         return
     attributes = {name: text for name, text in element.attrib.items() if name in _KEPT_ATTRIBUTES}
-    copy = Xml.SubElement(parent, element.tag, attributes)
+    copy = ET.SubElement(parent, element.tag, attributes)
     copy.text = element.text
     for child in element:
         _copy(child, copy)
