@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from html import escape
 from typing import Any
 
 import aiohttp
@@ -12,12 +13,22 @@ import asyncpg
 import pytest
 from aiohttp import web
 from support import postgres
+from support.mirror import SourceTime, mirroring, new_source
 from support.page_scenes import database_away, idle
 
 from syncer.errors import StoreUnavailable
+from syncer.status import build_status
 from syncer.store.pool import Pool, open_pool
 from syncer.store.queries import load_queries
-from syncer.web.page import ModelCount, PageInput, page_headers, page_routes, read_extras
+from syncer.store.status import read_status
+from syncer.web.page import (
+    ModelCount,
+    PageInput,
+    page_headers,
+    page_routes,
+    read_extras,
+    render_page,
+)
 from syncer.web.page import extras as questions
 
 QUERIES = load_queries()
@@ -264,6 +275,31 @@ async def test_a_database_that_is_away_is_an_error_of_ours() -> None:
             await read_extras(pool, QUERIES)
     finally:
         pool.terminate()
+
+
+async def test_p10_the_page_of_a_real_mirror_shows_its_models_and_no_signature(
+    pool: Pool, migrated_database_url: str
+) -> None:
+    source = new_source(SourceTime(), models=120)
+    async with mirroring(migrated_database_url, source) as mirror:
+        assert (await mirror.backfill()).complete
+        async with pool.acquire() as own:
+            catalogs, partitions = await read_status(own, QUERIES)
+        settings, now = mirror.settings(), await mirror.value("SELECT now()")
+    found = await read_extras(pool, QUERIES)
+    document = build_status(settings, catalogs, partitions, now=now)
+    html = render_page(document, found, (), now)
+
+    assert len(found.changes) == 12
+    assert all(escape(each.id) in html for each in found.changes)
+    assert {each.what for each in found.changes} == {"new"}
+    assert any(each.thumbnail_url for each in found.changes)
+    assert [(each.kind, each.outcome, each.models) for each in found.cycles] == [
+        ("backfill", "complete", 120)
+    ]
+    assert [each.live for each in found.models_over_time] == [120]
+    for secret in ("Signature=", "Policy=", "Key-Pair-Id="):
+        assert secret not in html
 
 
 @pytest.fixture(name="address")
