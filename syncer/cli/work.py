@@ -238,6 +238,8 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
     from syncer.web.application import create_application  # noqa: PLC0415
     from syncer.web.listener import Listener  # noqa: PLC0415
     from syncer.web.lookout import Lookout  # noqa: PLC0415
+    from syncer.web.page import page_routes  # noqa: PLC0415
+    from syncer.web.people import PageReader  # noqa: PLC0415
 
     clock, stop = SystemClock(), StopSignal()
     configuration = invocation.configuration(for_daemon=True)
@@ -257,7 +259,9 @@ async def _run_daemon(invocation: Invocation) -> ExitCode:
             stop=stop,
             service=service,
             lookout=lookout,
-            listener=Listener(create_application(lookout)),
+            listener=Listener(
+                create_application(lookout, page_routes(PageReader(lookout, progress)))
+            ),
         )
         try:
             with stop_on_signals(stop, on_reload=daemon.reload):

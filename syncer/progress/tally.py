@@ -10,14 +10,22 @@ Kind: edge (monotonic clock, as an argument).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from syncer.domain import Clock
 
 
 class Progress(Protocol):
     """What the engine tells of its work. Calls are synchronous and cheap; none of them raises."""
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """By catalog, of its last cycle in this process."""
+        ...
 
     def cycle_started(
         self,
@@ -65,6 +73,8 @@ class Progress(Protocol):
 
 class NoProgress:
     """Shows nothing."""
+
+    tallies: Mapping[str, Tally] = MappingProxyType({})
 
     def cycle_started(self, **_facts: object) -> None:
         """Show nothing."""
@@ -160,6 +170,11 @@ class Counting:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._board = Board(clock)
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """By catalog, of its last cycle in this process."""
+        return self._board.tallies
 
     def cycle_started(
         self,

@@ -27,11 +27,13 @@ from syncer.errors import SchemaMismatch, StoreUnavailable, SyncerError
 from syncer.runtime import Runtime
 from syncer.status import build_status, freshness_limit
 from syncer.store.migrate import read_state
+from syncer.store.pool import Pool
 from syncer.store.queries import Queries, load_queries
 from syncer.store.status import read_status
 from syncer.telemetry import Event, Redactor, logger
 from syncer.web.health import Duty, Vitals, health_document, lateness, unready_reasons
 from syncer.web.metrics import Budget, Metrics, Verified
+from syncer.web.minutes import Minutes
 from syncer.web.observing import Observing
 from syncer.worker import wait_for_any
 
@@ -70,6 +72,8 @@ class Lookout:
     clock: Clock
     metrics: Metrics = field(default_factory=Metrics)
     vitals: Vitals = field(init=False)
+    requests: Minutes = field(default_factory=Minutes)
+    """Sent by this process, catalogs together."""
     snapshot: Snapshot | None = None
     """The last look that succeeded."""
     problem: str | None = None
@@ -90,7 +94,7 @@ class Lookout:
     @property
     def observer(self) -> Observing:
         """What cycles are to tell of themselves."""
-        return Observing(self.metrics, self.vitals, self.clock, self._changed.set)
+        return Observing(self.metrics, self.vitals, self.requests, self.clock, self._changed.set)
 
     def configure(self, settings: Settings, credentials: Credentials) -> None:
         """Go by this configuration from now on."""
@@ -167,6 +171,11 @@ class Lookout:
     def verified(self) -> Mapping[str, Verified]:
         """As of the document."""
         return {} if self.snapshot is None else self.snapshot.verified
+
+    @property
+    def pool(self) -> Pool | None:
+        """Of the runtime that is open; ``None`` while none is."""
+        return None if self._runtime is None else self._runtime.pool
 
     @property
     def held(self) -> Mapping[str, bool]:

@@ -16,6 +16,7 @@ from syncer.outcome import CycleOutcome
 from syncer.store.pages import CommitResult
 from syncer.web.health import Vitals
 from syncer.web.metrics import Metrics
+from syncer.web.minutes import Minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Observing:
 
     metrics: Metrics
     vitals: Vitals
+    requests: Minutes
     clock: Clock
     on_change: Callable[[], None]
     """Told that the status may be another one."""
@@ -35,6 +37,7 @@ class Observing:
     def request_started(self, catalog: str) -> None:
         """A request goes out."""
         self.vitals.ask(catalog)
+        self.requests.count(self.clock.now())
 
     def request_finished(self, catalog: str, *, outcome: str, duration_s: float) -> None:
         """That request has ended."""
