@@ -1,0 +1,133 @@
+"""
+What a soak run measured, and the rules by which it is judged.
+
+Owns the arithmetic: the slope, the floors, the sparkline, the checks. Never measures anything.
+Invariant: a rule that could not be applied (too few samples) says so, and does not pass silently.
+Kind: pure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MIB = 1 << 20
+SETTLED_FROM = 1 / 3
+"""Of a process's life the last two thirds are judged: until then it fills its caches."""
+FEWEST = 12
+"""Samples in those two thirds, for a judgement."""
+GROWTH_LIMIT_BYTES = 4 * MIB
+"""What the slope may add up to over a window shorter than an hour: the noise of an allocator."""
+SLOPE_LIMIT_BYTES_PER_H = 12 * MIB
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One process at one moment."""
+
+    at_s: float
+    rss_bytes: int
+    fds: int
+    threads: int
+    cpu_s: float
+    leads: int = 0
+    """Catalogs whose lease it holds."""
+    healthz: int | None = None
+    """The status of its ``/healthz``; ``None`` when nothing listens."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule, and what it said."""
+
+    what: str
+    is_kept: bool
+    found: str
+
+
+def settled(samples: Sequence[Sample]) -> list[Sample]:
+    """The last two thirds of a process's life."""
+    if not samples:
+        return []
+    begin, end = samples[0].at_s, samples[-1].at_s
+    from_s = begin + (end - begin) * SETTLED_FROM
+    return [each for each in samples if each.at_s >= from_s]
+
+
+def slope_per_s(points: Sequence[tuple[float, float]]) -> float:
+    """The median of all slopes between two points (Theil, Sen): a lone peak does not move it."""
+    slopes = [
+        (later - earlier) / (end - begin)
+        for (begin, earlier), (end, later) in itertools.combinations(points, 2)
+        if end > begin
+    ]
+    return statistics.median(slopes) if slopes else 0.0
+
+
+def check_memory(name: str, samples: Sequence[Sample]) -> Check:
+    """Resident memory stands still."""
+    what = (
+        f"{name}: memory is flat (slope x window under {GROWTH_LIMIT_BYTES / MIB:g} MiB, or slope "
+        f"under {SLOPE_LIMIT_BYTES_PER_H / MIB:g} MiB/h)"
+    )
+    window = settled(samples)
+    if len(window) < FEWEST:
+        return Check(what, is_kept=False, found=f"only {len(window)} samples")
+    slope = slope_per_s([(each.at_s, float(each.rss_bytes)) for each in window])
+    growth = slope * (window[-1].at_s - window[0].at_s)
+    is_kept = growth <= GROWTH_LIMIT_BYTES or slope * 3600 <= SLOPE_LIMIT_BYTES_PER_H
+    found = f"{slope * 3600 / MIB:+.1f} MiB/h, {growth / MIB:+.2f} MiB in the window"
+    return Check(what, is_kept, found)
+
+
+def check_floor(name: str, what: str, values: Sequence[int]) -> Check:
+    """What is open at the quietest moment: a leak raises it, a busy moment does not."""
+    title = f"{name}: as few {what} in the last third as in the first"
+    third = len(values) // 3
+    if third < FEWEST // 3:
+        return Check(title, is_kept=False, found=f"only {len(values)} samples")
+    first, last = min(values[:third]), min(values[-third:])
+    return Check(title, last <= first, f"{first} then {last}")
+
+
+def check_member(name: str, samples: Sequence[Sample]) -> list[Check]:
+    """All that is asked of one process that lived to the end."""
+    window = settled(samples)
+    return [
+        check_memory(name, samples),
+        check_floor(name, "descriptors", [each.fds for each in window]),
+        check_floor(name, "threads", [each.threads for each in window]),
+        check_health(name, samples),
+    ]
+
+
+def check_health(name: str, samples: Sequence[Sample]) -> Check:
+    """Where something listens, it lives: databases and sources that are away do not matter."""
+    answers = [each.healthz for each in samples if each.healthz is not None]
+    bad = [each for each in answers if each != 200]
+    found = f"{len(answers)} answers, {len(bad)} of them bad" if answers else "nothing listens"
+    return Check(f"{name}: /healthz was never red", not bad, found)
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """A curve in one line, from its lowest to its highest value."""
+    if not values:
+        return ""
+    step = max(1.0, len(values) / width)
+    places = [int(step * place) for place in range(min(width, len(values)))]
+    chosen = [values[place] for place in places]
+    low, high = min(chosen), max(chosen)
+    span = (high - low) or 1
+    return "".join(BARS[int((value - low) / span * (len(BARS) - 1))] for value in chosen)
+
+
+def between(samples: Sequence[Sample], read: Callable[[Sample], float]) -> tuple[float, float]:
+    """The medians of the first and of the last quarter of the judged window."""
+    values = [read(each) for each in settled(samples)]
+    quarter = max(1, len(values) // 4)
+    if not values:
+        return 0.0, 0.0
+    return statistics.median(values[:quarter]), statistics.median(values[-quarter:])
