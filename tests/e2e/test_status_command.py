@@ -178,18 +178,49 @@ async def test_for_people_it_is_a_table(place: Place, serve: Serve) -> None:
         ended = await place.run("status")
 
         assert ended.code == 0
-        header, row = ended.stdout.splitlines()[1:3]
-        assert header.split() == [
-            "catalog",
-            "phase",
-            "live",
-            "removed",
-            "quarantine",
-            "watermark",
-            "lag",
-            "fresh",
-        ]
+        verdict, _, header, row = ended.stdout.splitlines()[:4]
+        assert verdict.startswith("ready ")
+        assert header.split()[:7] == (
+            ["catalog", "phase", "live", "removed", "quarantine", "fresh", "lag"]
+        )
         assert row.split()[:5] == ["public", "idle", "1,234", "0", "0"]
+        assert re.search(r" \d+ s ago ", row)
+
+
+async def test_through_a_pipe_and_with_no_color_it_is_plain_text(
+    place: Place, serve: Serve
+) -> None:
+    """Also where somebody forces a terminal on rich: NO_COLOR wins."""
+    async with serve(models=30) as source:
+        await place.run("sync")
+        source.add_fault("unauthorized")
+        await place.run("sync")
+        piped = await place.run("status")
+        place.environment |= {"NO_COLOR": "1", "FORCE_COLOR": "1", "COLUMNS": "80"}
+        forced = await place.run("status")
+
+        assert "\x1b" not in piped.stdout
+        assert re.search(r"\x1b\[[0-9;]*3\d", forced.stdout) is None
+        blocked = [line for line in piped.stdout.splitlines() if line.startswith("! public: ")]
+        assert len(blocked) == 1
+        assert "refused the credentials" in blocked[0]
+
+
+async def test_removals_that_wait_and_quarantine_are_shown_with_their_commands(
+    place: Place, serve: Serve
+) -> None:
+    place.set(source__page_size=500)
+    async with serve(models=60) as source:
+        await place.run("sync")
+        for model_id in list(source.live_models())[:40]:
+            source.remove_model(model_id)
+        source.put_raw("broken", b'{"id":"broken","name":"\\u0000"}')
+        assert (await place.run("sync")).code == 5
+        said = (await place.run("status")).stdout
+
+        assert "syncer sweep --catalog public --allow-removals 40" in said
+        assert "syncer quarantine list --catalog public" in said
+        assert said.index("--allow-removals") < said.index("catalog  ")
 
 
 async def test_it_works_while_the_daemon_runs(place: Place, serve: Serve) -> None:
