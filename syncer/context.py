@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Protocol
 
 from syncer.api.room import PAGE_GOAL_BYTES
@@ -171,6 +172,7 @@ class CatalogContext:
     _sent: Iterator[int] = field(
         default_factory=lambda: iter(range(1, 1 << _SENT_ORDER_BITS)), repr=False
     )
+    _cycles: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
 
     @property
     def name(self) -> str:
@@ -205,6 +207,10 @@ class CatalogContext:
             hand=self.hand,
             page_goal_bytes=self.page_goal_bytes,
         )
+
+    def next_cycle_name(self) -> str:
+        """What the log calls one more cycle; no other of any process has or had that name."""
+        return f"{self.name}-{self.lease.epoch}-{next(self._cycles)}"
 
     def watermark_rule(self) -> WatermarkRule:
         """How far a complete cycle of this catalog raises its watermark."""

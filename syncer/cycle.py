@@ -87,7 +87,7 @@ class CycleRun:
     async def _crawl(self, checkpoint: Checkpoint, pool: WorkPool) -> None:
         context, partition = self.context, checkpoint.partition
         rule = context.watermark_rule()
-        counted = Tally()
+        counted, began_s = Tally(), context.clock.monotonic()
         context.voice.partition_started(partition.name)
 
         async def commit(stride: Stride) -> None:
@@ -119,9 +119,9 @@ class CycleRun:
         else:
             context.voice.partition_finished(
                 partition.name,
-                pages=counted.pages,
-                models=counted.models,
-                missed_by_filters=counted.inserted if partition.is_proof else None,
+                counted,
+                duration_s=context.clock.monotonic() - began_s,
+                is_proof=partition.is_proof,
             )
 
     async def _is_dropped(self, checkpoint: Checkpoint, error: SyncerError) -> bool:

@@ -16,6 +16,7 @@ from syncer.context import CatalogContext
 from syncer.domain import CycleKind
 from syncer.errors import ExitCode, Postponed, SyncerError, Verdict
 from syncer.outcome import CycleOutcome, Tally, worst
+from syncer.telemetry import bound
 
 Failures = Mapping[str, SyncerError]
 """Why parts of a cycle stopped, by name."""
@@ -24,7 +25,15 @@ CycleBody = Callable[[Tally], Awaitable[Failures]]
 
 
 async def run_to_its_end(context: CatalogContext, kind: CycleKind, body: CycleBody) -> CycleOutcome:
-    """Run a cycle, turn its errors into an outcome, and say both once."""
+    """Run a cycle, turn its errors into an outcome, and say both once.
+
+    Whatever is said of it meanwhile, by whomever, carries the name of the cycle.
+    """
+    with bound(catalog=context.name, kind=str(kind), cycle=context.next_cycle_name()):
+        return await _run(context, kind, body)
+
+
+async def _run(context: CatalogContext, kind: CycleKind, body: CycleBody) -> CycleOutcome:
     tally = Tally()
     started_at, began_s = context.clock.now(), context.clock.monotonic()
     error: SyncerError | None = None

@@ -26,7 +26,8 @@ Everything that can go wrong, each with a verdict, an exit code and a next step.
     └─ Stopped                 stop         exit 143   SIGTERM
        └─ Interrupted          stop         exit 130   SIGINT
 
-The class docstring is the default message. Third-party exceptions are translated once, at the
+The class docstring is the default message; every error has a hint, its own, its class's, or that
+of its kind (a stop, a bug). Third-party exceptions are translated once, at the
 edge, with ``raise … from``. An exception that is not in this tree is a bug (exit 1): it is
 never retried and never quarantined.
 Kind: pure.
@@ -78,6 +79,10 @@ class Verdict(enum.Enum):
     STOP = "stop"
 
 
+STOP_HINT = "Progress is kept, and the work goes on from there."
+BUG_HINT = "This is a bug of syncer; please report it with the lines of the log before it."
+
+
 class SyncerError(Exception):
     """something went wrong"""
 
@@ -87,9 +92,14 @@ class SyncerError(Exception):
 
     def __init__(self, message: str = "", *, hint: str = "", **context: object) -> None:
         self.message = message or inspect.cleandoc(type(self).__doc__ or "")
-        self.hint = hint or self.default_hint
+        self.hint = hint or self.default_hint or self._hint_of_its_kind()
         self.context = {key: value for key, value in context.items() if value is not None}
         super().__init__(self.message)
+
+    def _hint_of_its_kind(self) -> str:
+        if self.verdict is Verdict.STOP:
+            return STOP_HINT
+        return BUG_HINT if self.exit_code is ExitCode.BUG else ""
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
@@ -120,7 +130,10 @@ class SourceUnavailable(SourceError):
     """the source is unavailable"""
 
     verdict = Verdict.RETRY
-    default_hint = "Progress is kept; run the command again when the source answers."
+    default_hint = (
+        "Progress is kept. 'syncer run' goes on by itself when the source answers; after any other "
+        "command run the command again."
+    )
 
 
 class SourceThrottled(SourceError):
@@ -193,20 +206,30 @@ class StoreUnavailable(StoreError):
     """the database is unavailable"""
 
     verdict = Verdict.RETRY
-    default_hint = "Progress is kept; run the command again when the database answers."
+    default_hint = (
+        "Progress is kept. 'syncer run' goes on by itself when the database answers; after any "
+        "other command run the command again."
+    )
 
 
 class StoreConflict(StoreError):
     """the transaction met another one"""
 
     verdict = Verdict.RETRY
+    default_hint = (
+        "Nothing of it was written. 'syncer run' tries again by itself; after any other command "
+        "run the command again."
+    )
 
 
 class CheckpointMoved(StoreError):
     """another run has moved this partition"""
 
     verdict = Verdict.PARTITION
-    default_hint = "Nothing was written; run the command again to go on from the stored checkpoint."
+    default_hint = (
+        "Nothing was written. 'syncer run' goes on from the stored checkpoint by itself; after any "
+        "other command run the command again."
+    )
 
 
 class RowUnstorable(StoreError):
@@ -214,6 +237,7 @@ class RowUnstorable(StoreError):
 
     verdict = Verdict.QUARANTINE
     exit_code = ExitCode.NOT_ALL_WELL
+    default_hint = "See 'syncer quarantine list' for the model and the reason."
 
 
 class SchemaMismatch(StoreError):
@@ -242,7 +266,10 @@ class LeaseLost(SyncerError):
     """another process took the lease over"""
 
     exit_code = ExitCode.LEASE_HELD
-    default_hint = "Nothing of this process was written after that; run the command again."
+    default_hint = (
+        "Nothing of this process was written after that. 'syncer status' names who works on it "
+        "now; 'syncer run' stands by, after any other command run the command again."
+    )
 
 
 class Postponed(SyncerError):

@@ -52,6 +52,7 @@ from syncer.store.pool import Pool, open_pool
 from syncer.store.queries import Queries, load_queries
 from syncer.store.sweeps import SweepStore
 from syncer.telemetry import Event, logger
+from syncer.voice import is_news
 
 NO_EPOCH = 0
 """Of no lease: epochs start at 1."""
@@ -287,7 +288,8 @@ class _Requests:
 
     def retry_scheduled(self, *, error: SyncerError, delay_s: float, attempt: int) -> None:
         throttled = isinstance(error, SourceThrottled)
-        logger().warning(
+        say = logger().warning if is_news(attempt, delay_s) else logger().debug
+        say(
             Event.SOURCE_THROTTLED if throttled else Event.RETRY_SCHEDULED,
             exc_info=error,
             delay_s=round(delay_s, 3),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from syncer.domain import Plan
-from syncer.errors import SyncerError
+from syncer.errors import SyncerError, Verdict
 from syncer.outcome import CycleOutcome, Tally
 from syncer.progress import Progress
 from syncer.store.pages import CommitResult
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 10
 """Ids in one log line."""
+
+NOTICED_WAIT_S = 5.0
+"""Before a retry: somebody who watches begins to wonder."""
+
+_ALWAYS_SAID = frozenset({"pages", "models", "inserted", "updated", "unchanged"})
+_UNSAID = frozenset({"finished", "resumed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +46,10 @@ class Voice:
 
     def cycle_started(self, plan: Plan, *, reason: str) -> None:
         """A cycle begins: which walk, and why."""
-        self.log(kind=str(plan.kind)).info(
-            Event.WALK_CHOSEN,
-            strategy=plan.strategy,
-            reason=reason,
-            estimated_requests=plan.estimated_requests,
-        )
+        facts: dict[str, object] = {"strategy": plan.strategy, "reason": reason}
+        if plan.estimated_requests is not None:
+            facts["estimated_requests"] = plan.estimated_requests
+        self.log(kind=str(plan.kind)).info(Event.WALK_CHOSEN, **facts)
         self.progress.cycle_started(
             catalog=self.catalog,
             kind=str(plan.kind),
@@ -109,23 +113,24 @@ class Voice:
         self.log(partition=partition).debug(Event.PARTITION_STARTED)
 
     def partition_finished(
-        self, partition: str, *, pages: int, models: int, missed_by_filters: int | None
+        self, partition: str, counted: Tally, *, duration_s: float, is_proof: bool
     ) -> None:
-        """A partition was walked to its end."""
-        facts: dict[str, object] = {"pages": pages, "models": models}
-        if missed_by_filters is not None:
-            facts["missed_by_filters"] = missed_by_filters
+        """A partition was walked to its end.
+
+        Args:
+            is_proof: it shows what partitions by filter have left out; that is said by number.
+        """
+        facts: dict[str, object] = {"duration_s": round(duration_s, 3), **_counts(counted)}
+        if is_proof:
+            facts["missed_by_filters"] = counted.inserted
         self.log(partition=partition).info(Event.PARTITION_FINISHED, **facts)
 
     def sweep_finished(self, tally: Tally, refused: SyncerError | None) -> None:
-        """A sweep compared everything; what it did about removals is the operator's business."""
-        facts = {"removed": tally.removed, "restored": tally.restored, "rewound": tally.rewound}
+        """A sweep compared everything: what an operator has to know; the cycle's line counts."""
         if refused is not None:
             self.log(removals_waiting=tally.removals_waiting).warning(
                 Event.SWEEP_REFUSED, exc_info=refused
             )
-        elif any(facts.values()):
-            self.log(**facts).info(Event.SWEEP_FINISHED)
         if tally.rewound:
             self.log(rewound=tally.rewound).warning(
                 Event.MODELS_REWOUND,
@@ -151,9 +156,8 @@ class Voice:
 
     def retry_scheduled(self, *, error: SyncerError, delay_s: float, attempt: int) -> None:
         """A page is committed again after a while."""
-        self.log().warning(
-            Event.RETRY_SCHEDULED, exc_info=error, delay_s=round(delay_s, 3), attempt=attempt
-        )
+        say = self.log().warning if is_news(attempt, delay_s) else self.log().debug
+        say(Event.RETRY_SCHEDULED, exc_info=error, delay_s=round(delay_s, 3), attempt=attempt)
         self.progress.waiting(reason=error.message, delay_s=delay_s)
 
     def database_trouble(self, error: SyncerError) -> None:
@@ -185,14 +189,30 @@ class Voice:
             "loop_lag_ms": round(loop_lag_ms),
         }
         log = self.log(kind=str(outcome.kind))
-        if outcome.error is not None:
+        if outcome.error is not None and outcome.error.verdict is Verdict.STOP:
+            # Somebody asked for it: no failure, and nothing to mend.
+            reason = outcome.error.message
+            log.info(Event.CYCLE_FINISHED, outcome="stopped", reason=reason, **facts)
+        elif outcome.error is not None:
             log.warning(Event.CYCLE_FAILED, exc_info=outcome.error, **facts)
         else:
             log.info(Event.CYCLE_FINISHED, outcome=word, **facts)
         self.progress.cycle_finished(catalog=self.catalog, kind=str(outcome.kind), outcome=word)
 
 
+def is_news(attempt: int, delay_s: float) -> bool:
+    """Whether a retry is worth a line: the first, and each that is waited for noticeably.
+
+    While a database is away every page in hand and every request tries again several times a
+    second; the first tells that something is wrong, the others would hide the rest of the log.
+    """
+    return attempt == 1 or delay_s >= NOTICED_WAIT_S
+
+
 def _counts(tally: Tally) -> dict[str, int]:
+    """What every line has, and of the rest what there is any of."""
     return {
-        key: value for key, value in asdict(tally).items() if key not in {"finished", "resumed"}
+        key: value
+        for key, value in asdict(tally).items()
+        if key not in _UNSAID and (value or key in _ALWAYS_SAID)
     }

@@ -307,7 +307,7 @@ def _failure(state: tenacity.RetryCallState) -> SyncerError:
 def _exhausted(error: SyncerError, *, attempts: int, elapsed_s: float) -> SyncerError:
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts in {elapsed_s:.1f} s"
     message = f"{error.message} (given up after {times})"
-    context = {**error.context, "attempts": attempts, "elapsed_s": elapsed_s}
+    context = {**error.context, "attempts": attempts, "elapsed_s": round(elapsed_s, 3)}
     if isinstance(error, SourceThrottled):
         return SourceThrottled(
             message, hint=error.hint, retry_after_s=error.retry_after_s, **context

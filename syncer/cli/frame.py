@@ -231,7 +231,7 @@ def pick_catalogs(settings: Settings, names: Iterable[str]) -> tuple[CatalogSett
         if name not in known:
             raise ConfigError(
                 f"there is no catalog '{name}' in the configuration",
-                hint=f"Configured: {', '.join(known) or 'none'}.",
+                hint=f"Name one of those that are: {', '.join(known) or 'none'}.",
             )
     return tuple(known[name] for name in wanted)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from syncer.progress.tally import Counting
+from syncer.progress.tally import UNANNOUNCED, Counting
 from syncer.telemetry import Event
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ class LogProgress(Counting):
         self._interval_s = interval_s
 
     def cycle_finished(self, *, catalog: str, kind: str, outcome: str) -> None:  # noqa: ARG002 - shown by the event cycle_finished
-        """Forget the catalog's tally."""
-        self._board.tallies.pop(catalog, None)
+        """Forget the catalog's tally, unless it is that of a sweep beside which this was a poll."""
+        tally = self._board.tallies.get(catalog)
+        if tally is not None and tally.kind in {kind, UNANNOUNCED}:
+            del self._board.tallies[catalog]
 
     def _moved(self, catalog: str) -> None:
         tally, now_s = self._board.of(catalog), self._clock.monotonic()

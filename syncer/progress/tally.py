@@ -95,6 +95,10 @@ class NoProgress:
         """Show nothing."""
 
 
+UNANNOUNCED = "cycle"
+"""The kind of what was not announced: a poll whose one page is all there is."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What one cycle of one catalog has done so far."""
@@ -158,7 +162,7 @@ class Board:
         """The catalog's tally; a catalog that was never announced begins now."""
         return self.tallies.get(catalog) or self.begin(
             catalog,
-            kind="cycle",
+            kind=UNANNOUNCED,
             estimated_models=None,
             estimated_requests=None,
         )

@@ -6,7 +6,7 @@ the steps in order and writes the line.
 """
 
 from syncer.telemetry.events import Event
-from syncer.telemetry.pipeline import FORMATS, LEVELS, configure_logging, logger
+from syncer.telemetry.pipeline import FORMATS, LEVELS, bound, configure_logging, logger
 from syncer.telemetry.redaction import MAX_TEXT_CHARS, Redactor, Secrets
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Event",
     "Redactor",
     "Secrets",
+    "bound",
     "configure_logging",
     "logger",
 ]

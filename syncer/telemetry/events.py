@@ -58,7 +58,6 @@ class Event(enum.StrEnum):
     SHUTDOWN_REQUESTED = "shutdown_requested"
     SOURCE_THROTTLED = "source_throttled"
     STANDBY_STARTED = "standby_started"
-    SWEEP_FINISHED = "sweep_finished"
     SWEEP_REFUSED = "sweep_refused"
     WALK_CHOSEN = "walk_chosen"
     WATCHDOG_STARVED = "watchdog_starved"

@@ -22,7 +22,7 @@ from syncer.telemetry.exceptions import describe_exceptions
 from syncer.telemetry.redaction import Redactor, Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 FORMATS: Final = ("auto", "json", "console")
+
+_WHEREOF: Final = ("catalog", "cycle", "kind", "partition")
+"""Keys that stand first in each line that has them, so that lines of one cycle look alike."""
 
 
 def configure_logging(
@@ -67,6 +70,7 @@ def configure_logging(
     console = format == "console" or (format == "auto" and on_terminal)
     steps: list[Processor] = [
         _Threshold(logging.getLevelNamesMapping()[level.upper()]),
+        structlog.contextvars.merge_contextvars,
         _Stamp(clock),
         describe_exceptions,
         Redactor(secrets=secrets, redact=redact),
@@ -89,6 +93,17 @@ def logger(**context: object) -> FilteringBoundLogger:
     structlog = _load_structlog()
     bound: FilteringBoundLogger = structlog.get_logger().bind(**context)
     return bound
+
+
+@contextlib.contextmanager
+def bound(**context: object) -> Iterator[None]:
+    """Add ``context`` to each line of this task, and of the tasks it starts, within the block.
+
+    For what ties lines together that are written far apart: which cycle a page, a retry of a
+    request and a partition belong to.
+    """
+    with _load_structlog().contextvars.bound_contextvars(**context):
+        yield
 
 
 def _load_structlog() -> ModuleType:
@@ -130,14 +145,16 @@ class _Threshold:
 
 
 class _Stamp:
-    """Puts the time in front; the only time in a line that is this machine's."""
+    """Puts the time in front, the only one in a line that is this machine's, then what it is of."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     def __call__(self, _logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
         level, event = event_dict.pop("level"), event_dict.pop("event", "")
-        return {"timestamp": self._clock.now(), "level": level, "event": event, **event_dict}
+        head = {"timestamp": self._clock.now(), "level": level, "event": event}
+        whereof = {key: event_dict.pop(key) for key in _WHEREOF if key in event_dict}
+        return {**head, **whereof, **event_dict}
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> str:
@@ -150,6 +167,7 @@ def _console_renderer(*, colors: bool) -> Processor:
     return structlog.dev.ConsoleRenderer(
         colors=colors,
         pad_event_to=24,
+        sort_keys=False,
         exception_formatter=structlog.dev.plain_traceback,
     )
 

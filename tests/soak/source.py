@@ -23,8 +23,11 @@ from bench.figures import busiest_window
 from syncer.simulator import SimulatedSource, SimulatorOptions
 
 BROKEN_ID = "model_soakBroken"
-BROKEN = b'{"id":"model_soakBroken","name":"NUL \\u0000","createdAt":"2025-01-01T00:00:00.000Z",'
-BROKEN += b'"updatedAt":"2025-01-01T00:00:00.000Z","privacy":"public","type":"custom"}'
+BROKEN_AT = "2025-01-01T00:00:00.000Z"
+BROKEN = (
+    f'{{"id":"{BROKEN_ID}","name":"NUL \\u0000","createdAt":"{BROKEN_AT}",'
+    f'"updatedAt":"{BROKEN_AT}","privacy":"public","type":"custom"}}'
+).encode()
 ANSWER_LIMIT_S = 60
 
 
@@ -88,7 +91,7 @@ def build_desk(source: SimulatedSource, restless: Restless) -> web.Application:
         return web.json_response(None)
 
     async def poison(_: web.Request) -> web.Response:
-        source.put_raw(BROKEN_ID, BROKEN)
+        source.put_raw(BROKEN_ID, BROKEN, created_at=BROKEN_AT, updated_at=BROKEN_AT)
         return web.json_response(None)
 
     async def cure(_: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from syncer.errors import (
     SourceThrottled,
     SourceUnavailable,
     Stopped,
-    StoreConflict,
+    StoreError,
     SyncerError,
     Verdict,
 )
@@ -57,9 +57,8 @@ def test_every_error_says_in_lower_case_what_happened(kind: type[SyncerError]) -
     assert str(kind()).startswith(message)
 
 
-@pytest.mark.parametrize("name", sorted(set(DRAWN) - {"RowUnstorable", "StoreConflict"}))
-def test_every_error_that_people_see_says_what_to_do_next(name: str) -> None:
-    """The two that are left out are settled by the store itself."""
+@pytest.mark.parametrize("name", sorted(DRAWN))
+def test_every_error_says_what_to_do_next(name: str) -> None:
     assert getattr(errors, name)().hint.endswith(".")
 
 
@@ -71,7 +70,7 @@ def test_the_message_is_followed_by_the_hint() -> None:
 
 
 def test_without_a_hint_the_message_stands_alone() -> None:
-    assert str(StoreConflict("two pages met")) == "two pages met"
+    assert str(StoreError("two pages met")) == "two pages met"
 
 
 def test_the_context_keeps_what_is_known() -> None:
