@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "syncer"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-BENCHMARKS = sorted((ROOT / "tests" / "bench").glob("*.py"))
+PROGRAMS = ("bench", "soak")
+BENCHMARKS = sorted(path for name in PROGRAMS for path in (ROOT / "tests" / name).glob("*.py"))
 """They are programs of their own, and held to the limits of the package."""
 
 MAX_FILE_LINES = 400

@@ -151,6 +151,33 @@ def test_a_short_cycle_writes_no_progress_line(clock: HandClock, log: CapturingL
     assert log.calls == []
 
 
+def test_a_poll_beside_a_sweep_does_not_end_what_is_told_of_the_sweep(
+    clock: HandClock, log: CapturingLogger
+) -> None:
+    progress = LogProgress(log, clock)  # type: ignore[arg-type]
+    start(progress)
+    commit(progress)
+    progress.cycle_finished(catalog="public", kind="delta", outcome=COMPLETE)
+    clock.at_s += 11
+    commit(progress)
+
+    (line,) = log.calls
+    assert (line.kwargs["kind"], line.kwargs["models"]) == ("backfill", 500)
+
+
+def test_what_was_never_announced_is_forgotten_with_whatever_ends(
+    clock: HandClock, log: CapturingLogger
+) -> None:
+    progress = LogProgress(log, clock)  # type: ignore[arg-type]
+    commit(progress)
+    progress.cycle_finished(catalog="public", kind="delta", outcome=COMPLETE)
+    commit(progress)
+    clock.at_s += 11
+    commit(progress)
+
+    assert [call.kwargs["models"] for call in log.calls] == [500]
+
+
 def test_a_log_line_says_what_is_done_how_fast_and_what_is_left(
     clock: HandClock, log: CapturingLogger
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from syncer import telemetry
 from syncer.api.normalise import redact_text
 from syncer.errors import ConfigError, SourceUnavailable, StoreUnavailable
-from syncer.telemetry import Event, Redactor, configure_logging, logger
+from syncer.telemetry import Event, Redactor, bound, configure_logging, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,6 +278,41 @@ def test_p10_a_traceback_is_redacted_along_the_whole_chain(log: Log) -> None:
     assert "abcdefghijklmnop" not in log.text
     assert "cannot use [redacted]" in str(log.line["exception"])
     assert log.line["level"] == "error"
+
+
+async def test_what_is_bound_is_in_each_line_of_the_task_and_of_those_it_starts(log: Log) -> None:
+    """And in no other: two cycles are under way at once."""
+
+    async def say(wait: asyncio.Event, done: asyncio.Event) -> None:
+        await wait.wait()
+        logger().info(Event.PAGE_COMMITTED)
+        done.set()
+
+    async def cycle(name: str, wait: asyncio.Event, done: asyncio.Event) -> None:
+        with bound(catalog="public", cycle=name):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(say(wait, done))
+        logger().info(Event.CYCLE_FINISHED)
+
+    first, second, third = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(cycle("public-1-1", second, third))
+        group.create_task(cycle("public-1-2", first, second))
+        first.set()
+
+    lines = [json.loads(line) for line in log.stream.getvalue().splitlines()]
+    pages = [line for line in lines if line["event"] == "page_committed"]
+    assert [line["cycle"] for line in pages] == ["public-1-2", "public-1-1"]
+    assert all("cycle" not in line for line in lines if line["event"] == "cycle_finished")
+
+
+def test_what_a_line_is_of_stands_in_front(log: Log) -> None:
+    with bound(kind="delta", cycle="public-1-1"):
+        logger(epoch=1, catalog="public").info(Event.PARTITION_FINISHED, pages=2, partition="all")
+
+    assert [*log.line] == (
+        ["timestamp", "level", "event", "catalog", "cycle", "kind", "partition", "epoch", "pages"]
+    )
 
 
 def test_an_expected_error_is_one_line_with_its_hint_and_no_traceback(log: Log) -> None:
