@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 MIB = 1 << 20
 SETTLED_FROM = 1 / 3
-"""Of a process's life the last two thirds are judged: until then it fills its caches."""
+"""Of the time since a process last changed its part (leading, standing by) the last two thirds are
+judged: until then it fills its caches, and who begins to lead opens what leading needs."""
 FEWEST = 12
 """Samples in those two thirds, for a judgement."""
 GROWTH_LIMIT_BYTES = 8 * MIB
 """What the slope may add up to in the window, however short: caches and an allocator still fill."""
 SLOPE_LIMIT_BYTES_PER_H = 12 * MIB
 """What the slope may be where the window is long enough to tell it from that."""
-LONG_WINDOW_S = 15 * 60
+LONG_WINDOW_S = 12 * 60
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -35,8 +36,8 @@ class Sample:
     fds: int
     threads: int
     cpu_s: float
-    leads: int = 0
-    """Catalogs whose lease it holds."""
+    leads: int | None = 0
+    """Catalogs whose lease it holds; ``None`` while the database is away."""
     healthz: int | None = None
     """The status of its ``/healthz``; ``None`` when nothing listens."""
 
@@ -51,12 +52,25 @@ class Check:
 
 
 def settled(samples: Sequence[Sample]) -> list[Sample]:
-    """The last two thirds of a process's life."""
+    """The last two thirds of the time in which a process did the same."""
+    samples = in_one_part(samples)
     if not samples:
         return []
     begin, end = samples[0].at_s, samples[-1].at_s
     from_s = begin + (end - begin) * SETTLED_FROM
     return [each for each in samples if each.at_s >= from_s]
+
+
+def in_one_part(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """The samples since it last began or ceased to lead."""
+    begin, leading = 0, None
+    for place, sample in enumerate(samples):
+        if sample.leads is None:
+            continue
+        if leading is not None and leading != bool(sample.leads):
+            begin = place
+        leading = bool(sample.leads)
+    return samples[begin:]
 
 
 def slope_per_s(points: Sequence[tuple[float, float]]) -> float:

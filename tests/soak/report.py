@@ -28,7 +28,7 @@ def print_report(scene: Scene, checks: list[Check], figures: dict[str, Any]) -> 
         f"  {figures['edits']:,} edits, {figures['requests']:,} requests, {struck:,} faults of "
         f"{len(figures['faults_struck'])} kinds, WAL {_wal(scene) / MIB:,.1f} MiB"
     )
-    print("\nwhat they held (medians of the first and the last quarter of the last two thirds)")
+    print("\nwhat they held (medians of the first and the last quarter of what is judged)")
     print(f"  {'process':8} {'life s':>7} {'RSS MiB':>16} {'fds':>10} {'threads':>9} {'CPU %':>6}")
     for member in scene.fleet.members:
         print(_row(member))

@@ -112,9 +112,9 @@ class Scene:
             (0.12, "database restarted by its administrator", self._restart),
             (0.20, "leader killed with SIGKILL", self._kill_leader),
             (0.28, "database stopped without notice and started", self._crash),
-            (0.50, "SIGHUP, an invalid file", self._reload_invalid),
-            (0.55, "SIGHUP, the first configuration again", self._reload_back),
-            (0.70, "source lists the unreadable model no more", lambda: self.source.tell("cure")),
+            (0.32, "SIGHUP, an invalid file", self._reload_invalid),
+            (0.35, "SIGHUP, the first configuration again", self._reload_back),
+            (0.60, "source lists the unreadable model no more", lambda: self.source.tell("cure")),
         ]
         for share, what, strike in blows:
             await self._until(share)
@@ -150,7 +150,8 @@ class Scene:
         holders = [self.fleet.holder(each["lease"]["holder"]) for each in catalogs]
         for member in self.fleet.living:
             healthz = await _healthz(session, member.listen)
-            member.look(self.at_s, leads=holders.count(member), healthz=healthz)
+            leads = holders.count(member) if status else None
+            member.look(self.at_s, leads=leads, healthz=healthz)
         figures = await self.source.ask("figures")
         self.moments.append(
             Moment(

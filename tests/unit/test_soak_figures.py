@@ -68,6 +68,17 @@ def test_a_leak_of_descriptors_is_found_although_they_go_up_and_down() -> None:
     assert not check(12)
 
 
+def test_who_begins_to_lead_is_judged_from_then_on() -> None:
+    """What leading needs is opened once; a database that is away says nothing about who leads."""
+    standing = [Sample(at * EVERY_S, 40 * MIB, 7, 3, 0.0) for at in range(100)]
+    leading = [Sample(at * EVERY_S, 60 * MIB, 15, 4, 0.0, leads=3) for at in range(100, 200)]
+    away = [Sample(at * EVERY_S, 60 * MIB, 9, 4, 0.0, leads=None) for at in range(200, 204)]
+    again = [Sample(at * EVERY_S, 60 * MIB, 15, 4, 0.0, leads=3) for at in range(204, 260)]
+
+    assert settled(standing + leading + away + again)[0].at_s > 100 * EVERY_S
+    assert all(check.is_kept for check in check_member("one", standing + leading + away + again))
+
+
 def test_too_few_samples_are_no_proof() -> None:
     few = life(1)[: FEWEST - 1]
 
