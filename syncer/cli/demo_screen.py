@@ -188,7 +188,7 @@ class Screen:
 
     def status(self, document: Document) -> None:
         """What ``syncer status`` shows."""
-        print_status(document)
+        print_status(document, is_folded=True)
 
     def next_steps(self) -> None:
         """From here to the real catalog."""

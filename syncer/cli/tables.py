@@ -32,10 +32,18 @@ MAX_PARTITIONS = 6
 _DONE = frozenset({"complete", "dropped"})
 
 
-def print_status(document: dict[str, Any], console: Console | None = None) -> None:
-    """The status document for people."""
+def print_status(
+    document: dict[str, Any], console: Console | None = None, *, is_folded: bool = False
+) -> None:
+    """The status document for people.
+
+    Args:
+        document: as ``status --json`` prints it.
+        console: where to; else standard output.
+        is_folded: to the console's width also where no terminal is, as a part of a text is.
+    """
     console = console or Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and not is_folded:
         console.width = _UNBOUNDED_WIDTH
     now = instant(document["generated_at"])
     _print_verdict(console, document, now)
