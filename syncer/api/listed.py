@@ -84,7 +84,8 @@ def _listed(head: _Head, raw: bytes, path: str) -> Listed | None:
 
 def _plain_time(text: str) -> Millis | None:
     """``None``: it is to be read with more care, or is no date."""
-    if not text.endswith("Z"):
+    # Beyond ASCII one letter may have two capitals, and then it separates nothing any more.
+    if not (text.isascii() and text.endswith("Z")):
         return None
     try:
         return to_millis(datetime.fromisoformat(text))

@@ -198,6 +198,16 @@ def test_iso_dates_are_read_to_the_millisecond(text: str, shown: str) -> None:
 BAD_DATE = re.compile(r"\$\.(createdAt|updatedAt) is .*, which is no date of the years 1 to 9999")
 
 
+def test_a_listing_reads_a_date_as_a_whole_record_does() -> None:
+    """A letter with two capitals separates no time; in a listing it is as unusable as alone."""
+    raw = encode_record(updatedAt="2026-08-21ß16:57:39Z").replace(rb"\u00df", "ß".encode())
+
+    (entry,) = list_page(encode_page(raw)).entries
+
+    assert isinstance(entry, Unusable)
+    assert entry.updated_ms is decode_unusable(raw).updated_ms is None
+
+
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 @pytest.mark.parametrize(
     "text",
