@@ -33,6 +33,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 _FIRST_MS = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
+FIRST_INSTANT = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
+"""What stands for the first millisecond: the driver takes its very beginning for minus infinity,
+which compares otherwise, and comes back without a time zone."""
+
 
 class Clock(Protocol):
     """Time as an argument, so that tests own it."""
@@ -364,7 +368,9 @@ def to_datetime(at_ms: int) -> datetime:
     A step beyond the years 1 to 9999 (a bound beside a model of that very instant) is cut off at
     them.
     """
-    return EPOCH + timedelta(milliseconds=min(max(at_ms, _FIRST_MS), _LAST_MS))
+    if at_ms <= _FIRST_MS:
+        return FIRST_INSTANT
+    return EPOCH + timedelta(milliseconds=min(at_ms, _LAST_MS))
 
 
 def to_millis(at: datetime) -> Millis:

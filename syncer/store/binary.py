@@ -10,11 +10,12 @@ Kind: pure.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from syncer.domain import EPOCH, Millis, to_millis
+from syncer.domain import EPOCH, FIRST_INSTANT, Millis, to_millis
 from syncer.store.rows import ROW_COLUMNS
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _JSONB_VERSION = b"\1"
 _TEXT_OID = 25
-_POSTGRES_EPOCH_MS = to_millis(EPOCH.replace(year=2000))
+_POSTGRES_EPOCH = EPOCH.replace(year=2000)
+_POSTGRES_EPOCH_MS = to_millis(_POSTGRES_EPOCH)
+_FIRST_MICROS = (FIRST_INSTANT - _POSTGRES_EPOCH) // timedelta(microseconds=1)
 
 _COLUMNS = Struct("!h").pack(len(ROW_COLUMNS))
 _LENGTH = Struct("!i").pack
@@ -131,4 +134,4 @@ def _integer(value: int | None) -> bytes:
 
 
 def _micros(at_ms: Millis) -> int:
-    return (at_ms - _POSTGRES_EPOCH_MS) * 1000
+    return max((at_ms - _POSTGRES_EPOCH_MS) * 1000, _FIRST_MICROS)

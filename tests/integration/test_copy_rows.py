@@ -18,9 +18,11 @@ from syncer.store.rows import ROW_COLUMNS, Batch, row_from_model
 TEXTS = (None, "", "a", "naïve 🍌", "tab\tquote'\"back\\slash\nline", "x" * 5_000)
 WORDS = (None, (), ("a",), ("b", "a"), tuple(f"tag {n}" for n in range(200)), ("", "é", "NULL"))
 NUMBERS = (None, 0, 1, -1, 25, 2**31 - 1, -(2**31))
-# The driver takes the very first instant for minus infinity.
-TIMES = tuple(
-    Millis(ms) for ms in (-62_135_596_799_999, -1, 0, 946_684_800_000, 253_402_300_799_999)
+FIRST_MS = Millis(-62_135_596_800_000)
+"""Year 1, which some writers put where there is no time. To the driver it is minus infinity."""
+TIMES = (
+    FIRST_MS,
+    *map(Millis, (FIRST_MS + 1, -1, 0, 946_684_800_000, 253_402_300_799_999)),
 )
 PLAIN = ("name", "type", "privacy", "status", "source", "author_id", "owner_id")
 OTHERS = ("parent_model_id", "short_description", "thumbnail_asset_id")

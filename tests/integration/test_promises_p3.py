@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 from support import orders
+from support.hand_made import make_batch, make_model
+from support.mirror import SourceTime, mirroring, new_source
 from support.orders import Version
+
+from syncer.domain import to_millis
+from syncer.store.effects import NoEffect
 
 OLD: Version = ("old", 0, 1)
 TIED: Version = ("tied", 0, 2)
@@ -31,6 +37,27 @@ async def test_at_equal_updated_at_the_later_sent_request_wins_in_every_order_of
     every_order = [*itertools.permutations(SILENT)]
 
     assert ["c"] * 6 == await orders.arrivals(migrated_database_url, *every_order)
+
+
+async def test_a_model_of_the_very_first_instant_is_kept_current(
+    migrated_database_url: str,
+) -> None:
+    """P1, P3: some writers put year 1 where they have no time; what they change is still taken."""
+    first_ms = to_millis(datetime.min.replace(tzinfo=UTC))
+    versions = [
+        make_batch(make_model("m", updated_ms=first_ms, name=name), sent=sent)
+        for sent, name in enumerate(("one", "two", "three"), start=1)
+    ]
+    async with (
+        mirroring(migrated_database_url, new_source(SourceTime())) as mirror,
+        mirror.context() as context,
+    ):
+        results = [await context.pages.commit_page(each, NoEffect()) for each in versions]
+
+        assert [(1, 0), (0, 1), (0, 1)] == [(each.inserted, each.updated) for each in results]
+        assert await mirror.value("SELECT name FROM scenario.models") == "three"
+        updated_at = await mirror.value("SELECT updated_at FROM scenario.models")
+        assert to_millis(updated_at) == first_ms
 
 
 async def test_a_later_request_does_not_bring_back_an_older_version(

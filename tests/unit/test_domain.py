@@ -36,6 +36,16 @@ def test_source_time_is_exact_to_the_millisecond_both_ways() -> None:
     assert to_millis(AT) == AT_MS
 
 
+def test_the_first_millisecond_is_never_its_very_beginning() -> None:
+    """P3: which the driver takes for minus infinity, before all times that were copied."""
+    first_ms = to_millis(datetime.min.replace(tzinfo=UTC))
+
+    assert to_datetime(first_ms) > datetime.min.replace(tzinfo=UTC)
+    assert to_millis(to_datetime(first_ms)) == first_ms
+    assert to_datetime(first_ms - 1) == to_datetime(first_ms)
+    assert to_datetime(first_ms + 1) > to_datetime(first_ms)
+
+
 def test_finer_digits_are_cut_off_and_never_rounded_up() -> None:
     """Too old is safe; a rounded-up time would skip a millisecond."""
     assert to_millis(AT + timedelta(microseconds=999)) == AT_MS
