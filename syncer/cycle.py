@@ -73,7 +73,7 @@ class CycleRun:
         async def crawl(checkpoint: Checkpoint) -> None:
             await self._crawl(checkpoint, pool)
 
-        failures = await pool.run(crawl, workers=_workers(context.max_concurrency))
+        failures = await pool.run(crawl, workers=context.max_concurrency)
         self._was_stopped = pool.stop.is_set
         if self.is_sweep:
             # What it did not see is yet to be confirmed.
@@ -146,11 +146,6 @@ class CycleRun:
             await self.context.pages.record_partition_error(checkpoint, error)
         except SyncerError as unrecorded:
             self.context.voice.database_trouble(unrecorded)
-
-
-def _workers(max_concurrency: int) -> int:
-    """More than may ask at once: while some decode, others keep the source's hands full."""
-    return max_concurrency + -(-max_concurrency // 4)
 
 
 def store_policy(context: CatalogContext) -> AsyncRetrying:
