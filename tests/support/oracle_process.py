@@ -201,6 +201,9 @@ class OverheardSource:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
+    def observed_by(self, observer: Any) -> OverheardSource:
+        return OverheardSource(self._source.observed_by(observer), self._strike, self._note)
+
     async def fetch_page(
         self, scope: Scope, question: Question, *, lane: Lane, **keywords: Any
     ) -> Page:
