@@ -158,6 +158,19 @@ def test_a_thumbnail_without_readable_asset_drifts_by_its_path() -> None:
     assert decode_usable(encode_record(thumbnail={})).drift == ()
 
 
+def test_one_field_that_drifts_costs_no_other_column() -> None:
+    """Nor does it matter that the others are then picked one by one."""
+    usual = decode_usable(EXAMPLE.encode())
+    record = json.loads(EXAMPLE) | {"source": 5, "thumbnail": {"assetId": "asset_t"}}
+    model = decode_usable(json.dumps(record).encode())
+
+    assert model.drift == ("source",)
+    assert (model.source, model.thumbnail_asset_id) == (None, "asset_t")
+    same = usual._fields[usual._fields.index("name") : usual._fields.index("drift")]
+    for name in (each for each in same if each not in {"source", "thumbnail_asset_id"}):
+        assert getattr(model, name) == getattr(usual, name), name
+
+
 def test_absent_and_null_are_not_drift() -> None:
     model = decode_usable(
         encode_record(name=None, tags=None, custom=None, accessRestrictions=None, thumbnail=None)

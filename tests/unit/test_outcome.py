@@ -85,6 +85,15 @@ def test_a_complete_cycle_is_ok() -> None:
     assert outcome(complete=True).exit_codes == {ExitCode.OK}
 
 
+def test_a_word_says_how_a_cycle_ended() -> None:
+    stopped = Interrupted("SIGTERM", exit_code=ExitCode.TERMINATED)
+
+    assert outcome(complete=True).word == "complete"
+    assert outcome(SourceUnavailable("away")).word == "failed"
+    assert outcome().word == "failed"
+    assert outcome(stopped).word == "stopped"
+
+
 def test_a_cycle_that_its_proof_walk_made_complete_is_not_all_well() -> None:
     """Whatever stopped the partition: the mirror is complete, somebody should look."""
     ended = outcome(complete=True, partition=SourceUnavailable())

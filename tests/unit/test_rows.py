@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from support.builders import model, page
 
 from syncer.api.decode import read_listed
 from syncer.domain import Listed, Millis, Model, Page, SentOrder, Unusable
 from syncer.store.rows import (
     ROW_COLUMNS,
+    STEP_BYTES,
     Read,
     batch_from_page,
     raw_batch_from_page,
     read_batch,
+    read_in_steps,
     row_from_model,
     set_aside,
 )
@@ -86,6 +89,17 @@ def test_drifted_fields_are_named_once() -> None:
     )
 
     assert batch.drift == ("custom", "tags")
+
+
+def test_a_heavy_page_is_read_in_steps_to_the_same_batch() -> None:
+    heavy = [model(f"m{n}", body=b"x" * (STEP_BYTES // 2)) for n in range(5)]
+    raw = raw_batch_from_page("public", listing(*heavy))
+    steps = read_in_steps(raw, read_listed)
+
+    assert [next(steps), next(steps)] == [None, None]
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value == read_batch(raw, read_listed)
 
 
 def test_models_that_postgres_refuses_move_to_quarantine_in_key_order() -> None:
