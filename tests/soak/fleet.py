@@ -22,6 +22,8 @@ from typing import Any
 
 from soak.figures import Sample
 
+from syncer.errors import ExitCode
+
 SYNCER = str(Path(sys.executable).parent / "syncer")
 STOP_LIMIT_S = 30
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -111,6 +113,8 @@ class Fleet:
     place: Path
     environment: dict[str, str]
     members: list[Member] = field(default_factory=list)
+    has_invalid_file: bool = False
+    """Whether commands read a configuration that is made to be refused (2)."""
     strange: list[str] = field(default_factory=list)
     """What commands said that they should not."""
 
@@ -149,6 +153,7 @@ class Fleet:
 
     async def ask(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Answer:
         """Run a command to its end; what is not as documented is noted."""
+        may_be_refused = self.has_invalid_file
         process = await asyncio.create_subprocess_exec(
             SYNCER,
             *arguments,
@@ -160,6 +165,8 @@ class Fleet:
         )
         out, err = await process.communicate()
         answer = Answer(process.returncode or 0, out.decode(), err.decode())
+        if answer.code == ExitCode.USAGE and (may_be_refused or self.has_invalid_file):
+            return answer
         if answer.code not in codes or "Traceback" in answer.stderr:
             what = " ".join(arguments)
             self.strange.append(f"syncer {what} ended with {answer.code}: {answer.stderr[-2000:]}")

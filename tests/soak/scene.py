@@ -172,11 +172,12 @@ class Scene:
         self.fleet.tell(signal.SIGHUP)
 
     async def _reload_invalid(self) -> None:
+        self.fleet.has_invalid_file = True
         self.configure(more="[limits\n")
         self.fleet.tell(signal.SIGHUP)
-        # Commands read the file as well: the right one is back before the next of them.
         await asyncio.sleep(1)
         self.configure(poll_s=1.5)
+        self.fleet.has_invalid_file = False
 
     async def _reload_back(self) -> None:
         self.configure()
