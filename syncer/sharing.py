@@ -64,6 +64,15 @@ def say_trouble(error: SyncerError) -> None:
     logger().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
 
 
+def say_hunger() -> None:
+    """Tell people why nothing is asked."""
+    logger().warning(
+        Event.BUDGET_AWAITED,
+        hint="other processes hold the whole request budget; what one of them held that was "
+        "killed comes free about a minute after its connection is gone",
+    )
+
+
 @contextlib.asynccontextmanager
 async def shared_limiter(
     settings: Settings,
@@ -97,6 +106,7 @@ async def shared_limiter(
         reserve=reserve,
         patience_s=settings.limits.retry_deadline_s,
         on_trouble=say_trouble,
+        on_hunger=say_hunger,
     )
     try:
         yield limiter

@@ -50,6 +50,10 @@ LEDGER_RETRY_S: Final = 0.5
 
 LEDGER_PATIENCE_S: Final = 300.0
 
+HUNGER_S: Final = 5.0
+"""A process that may send nothing at all, as others hold the whole budget, says so after so long:
+those that work give way in less, so that it is most likely a process that was killed."""
+
 _ONE_BY_ONE: Final = {Lane.POLL, Lane.DELETED_FEED}
 """Work that needs a few requests; all other could use the whole budget."""
 
@@ -93,6 +97,7 @@ class Limiter:
         reserve: tokens that an idle process keeps (``syncer.tokens.Terms``).
         patience_s: how long a request waits for a ledger that cannot be reached.
         on_trouble: told the first error of each time that the ledger cannot be reached.
+        on_hunger: told once, after ``HUNGER_S``, of each time that others hold the whole budget.
         terms: the same with another window, for tests.
     """
 
@@ -107,6 +112,7 @@ class Limiter:
         reserve: int = 0,
         patience_s: float = LEDGER_PATIENCE_S,
         on_trouble: Callable[[StoreError], None] = lambda _error: None,
+        on_hunger: Callable[[], None] = lambda: None,
         terms: Terms | None = None,
     ) -> None:
         if max_concurrency < 1:
@@ -121,12 +127,15 @@ class Limiter:
         self._clock = clock
         self._patience_s = patience_s
         self._on_trouble = on_trouble
+        self._on_hunger = on_hunger
         self._line: list[_Ticket] = []
         self._numbers = itertools.count()
         self._active = 0
         self._busy_at = -math.inf
         self._polled_at: deque[float] = deque()
         self._told_since: float | None = None
+        self._hungry_since: float | None = None
+        self._was_hunger_told = False
 
     @property
     def throttled_s(self) -> float:
@@ -210,6 +219,7 @@ class Limiter:
         """
         while True:
             await self._clock.sleep(KEEP_S)
+            self._mind_hunger()
             try:
                 await self._keep()
             except StoreError as error:
@@ -240,6 +250,17 @@ class Limiter:
             age_s = LOOK_S if quiet_s < QUIET_S else IDLE_LOOK_S
             if share.looked_ago_s(now) >= age_s:
                 await share.agree(Wish())
+
+    def _mind_hunger(self) -> None:
+        now, share = self._clock.monotonic(), self._share
+        is_hungry = bool(self._line) and share.purse.held == 0
+        if not is_hungry or share.away_since is not None or self.pause_s > 0:
+            self._hungry_since, self._was_hunger_told = None, False
+        elif self._hungry_since is None:
+            self._hungry_since = now
+        elif now - self._hungry_since >= HUNGER_S and not self._was_hunger_told:
+            self._was_hunger_told = True
+            self._on_hunger()
 
     async def _enter(self, lane: Lane) -> None:
         ticket = _Ticket(lane, next(self._numbers), self._clock.monotonic())

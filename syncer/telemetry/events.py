@@ -18,6 +18,7 @@ class Event(enum.StrEnum):
     """Everything a log line can be about: past tense, ``noun_verb``; facts are keys with units."""
 
     BATCH_REDUCED = "batch_reduced"
+    BUDGET_AWAITED = "budget_awaited"
     CATALOG_FORGOTTEN = "catalog_forgotten"
     CATALOG_RETIRED = "catalog_retired"
     CONFIG_NOTICED = "config_noticed"

@@ -134,6 +134,37 @@ def test_p7_a_poll_gets_its_turn_beside_a_backfill_that_holds_everything() -> No
     assert crowd.by_process["sync"] == 1
 
 
+def test_p6_a_wait_for_what_a_killed_process_held_is_said_once() -> None:
+    """Without a word an operator would see a command that does nothing for over a minute."""
+    waiting: list[Process] = []
+
+    async def work(crowd: Crowd, group: asyncio.TaskGroup) -> None:
+        killed = crowd.process("killed")
+        group.create_task(killed.busy(group, 100.0))
+        await crowd.clock.sleep(90.0)
+        killed.kill()
+        waiting.append(crowd.process("sync"))
+        group.create_task(waiting[0].busy(group, 300.0))
+
+    crowd = play(work, limit=30)
+
+    assert [95.0 <= at <= 97.0 for at in waiting[0].hungry_at] == [True]
+    assert crowd.by_process["sync"] > 30
+
+
+def test_p6_processes_that_share_a_budget_do_not_complain_of_each_other() -> None:
+    crowds: list[Process] = []
+
+    async def work(crowd: Crowd, group: asyncio.TaskGroup) -> None:
+        crowds.extend(crowd.process(name) for name in ("first", "second", "third"))
+        for process in crowds:
+            group.create_task(process.busy(group, 300.0))
+
+    play(work, limit=90)
+
+    assert [process.hungry_at for process in crowds] == [[], [], []]
+
+
 def test_p7_a_process_that_is_parted_from_the_others_sends_nothing_until_it_is_back() -> None:
     """It cannot know that they have found it dead, and have what it held."""
     sent: list[int] = []

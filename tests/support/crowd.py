@@ -60,6 +60,7 @@ class Crowd:
     def process(self, name: str, *, reserve: int = 0, patience_s: float = 1e6) -> Process:
         """One more process; not started."""
         desk = Desk(self.board, name, lambda: self.rng.uniform(0.001, 0.02))
+        hungry_at: list[float] = []
         limiter = Limiter(
             max_requests_per_minute=self.limit,
             max_concurrency=8,
@@ -68,8 +69,9 @@ class Crowd:
             name=name,
             reserve=reserve,
             patience_s=patience_s,
+            on_hunger=lambda: hungry_at.append(self.clock.elapsed_s),
         )
-        return Process(self, name, desk, limiter)
+        return Process(self, name, desk, limiter, hungry_at)
 
 
 @dataclass(slots=True)
@@ -80,6 +82,8 @@ class Process:
     name: str
     desk: Desk
     limiter: Limiter
+    hungry_at: list[float]
+    """When it said that others hold the whole budget."""
     _group: asyncio.TaskGroup | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
