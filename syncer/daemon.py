@@ -32,10 +32,7 @@ from syncer.progress import Progress
 from syncer.runtime import Runtime, holder_name, open_runtime
 from syncer.service import Supervision
 from syncer.sharing import poll_reserve
-from syncer.status import Document, build_status
 from syncer.store.catalogs import CatalogStore
-from syncer.store.pool import translate
-from syncer.store.status import read_status
 from syncer.telemetry import Event, logger
 from syncer.web.health import Duty
 from syncer.web.listener import Listener
@@ -107,7 +104,7 @@ class Daemon:
     async def _listen(self) -> None:
         settings, _ = self.configuration
         await self.listener.listen_on(settings.http.address)
-        self.lookout.is_asked = settings.http.address is not None
+        self.lookout.is_asked = settings.http.address is not None or self.service.is_heard
 
     async def _listen_elsewhere(self) -> None:
         """As configured by now; where that is not possible, as before."""
@@ -158,7 +155,7 @@ async def _follow_all(runtime: Runtime, service: Supervision, lookout: Lookout) 
             group.create_task(runtime.limiter.keep_forever(), name="share the budget"),
             group.create_task(_watch_server(runtime), name="watch the embedded server"),
             group.create_task(
-                service.report_forever(lambda: _read_status(runtime), holder=holder_name()),
+                service.report_forever(lookout.status, holder=holder_name()),
                 name="status line",
             ),
         ]
@@ -168,13 +165,6 @@ async def _follow_all(runtime: Runtime, service: Supervision, lookout: Lookout) 
                 work.create_task(_follow(runtime, catalog, lookout), name=name)
         for companion in companions:
             companion.cancel()
-
-
-async def _read_status(runtime: Runtime) -> Document:
-    with translate():
-        async with runtime.pool.acquire() as connection:
-            rows, partitions = await read_status(connection, runtime.queries)
-    return build_status(runtime.settings, rows, partitions, now=runtime.clock.now())
 
 
 async def _watch_server(runtime: Runtime) -> None:
@@ -195,6 +185,7 @@ async def _watch_server(runtime: Runtime) -> None:
 async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) -> None:
     """Hold the lease, or stand by for it, and work whenever it is held."""
     standing_by = False
+    misses = 0
     while not runtime.stop.is_set:
         try:
             lease = await runtime.keeper.acquire(catalog.name)
@@ -204,14 +195,23 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) 
             standing_by = True
             lookout.take_duty(catalog.name, Duty.STANDBY)
         except (StoreUnavailable, StoreConflict) as error:
-            logger(catalog=catalog.name).warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+            misses += 1
+            if _is_worth_a_line(misses):
+                log = logger(catalog=catalog.name, attempt=misses)
+                log.warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
         else:
             standing_by = False
+            misses = 0
             logger(catalog=catalog.name, epoch=lease.epoch).info(Event.LEASE_ACQUIRED)
             lookout.take_duty(catalog.name, Duty.HOLDER)
             await CatalogWorker(runtime, catalog, lease).run()
             lookout.take_duty(catalog.name, Duty.STANDBY)
         await sleep_or_stop(runtime.clock, runtime.stop, runtime.settings.lease.ttl_s / 3)
+
+
+def _is_worth_a_line(misses: int) -> bool:
+    """The first, and then ever fewer: a night without a database must not fill the log."""
+    return misses.bit_count() == 1
 
 
 async def sleep_or_stop(clock: Clock, stop: StopSignal, delay_s: float) -> None:

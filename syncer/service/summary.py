@@ -20,7 +20,7 @@ _DAY_S = 24 * _HOUR_S
 
 
 def summarise(document: Mapping[str, Any], *, holder: str) -> str:
-    """What each catalog is doing, and the first reason why not all is well.
+    """What each catalog is doing, and what is wrong beside the catalogs.
 
     Args:
         document: as ``status --json``.
@@ -31,7 +31,11 @@ def summarise(document: Mapping[str, Any], *, holder: str) -> str:
     if len(catalogs) > MOST_CATALOGS:
         parts.append(f"{len(catalogs) - MOST_CATALOGS} more")
     line = "; ".join(parts) or "no catalogs"
-    return line if document["ready"] else f"not ready; {line}"
+    if document["ready"]:
+        return line
+    # What a catalog lacks is in its own part, and its reason holds an age that changes each time.
+    wrong = next((each for each in document["reasons"] if not each.startswith("catalog ")), None)
+    return f"not ready; {line}" if wrong is None else f"not ready ({wrong}); {line}"
 
 
 def _catalog(catalog: Mapping[str, Any], holder: str) -> str:

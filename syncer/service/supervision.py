@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ STATUS_INTERVAL_S = 5.0
 LONGEST_TOLD = 300
 """Characters of an error in the status line; the log has all of it."""
 
-ReadStatus = Callable[[], Awaitable[Mapping[str, Any]]]
+ReadStatus = Callable[[], Mapping[str, Any]]
 
 
 def always() -> bool:
@@ -57,6 +57,11 @@ class Supervision:
     """When a start or a reload began that was not answered yet."""
     _status: str = ""
     _is_stopping: bool = False
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a service manager."""
+        return self.notifier.is_on
 
     @contextlib.asynccontextmanager
     async def kept(self, stop: StopSignal) -> AsyncIterator[None]:
@@ -127,15 +132,10 @@ class Supervision:
                 self._status = ""
 
     async def report_forever(self, read: ReadStatus, *, holder: str) -> None:
-        """Keep the status line as the database has it. Cancel-safe: yes; it only reads."""
-        while self.notifier.is_on:
+        """Keep the status line as the status document is. Cancel-safe: yes; it only reads."""
+        while self.is_heard:
             await self.clock.sleep(STATUS_INTERVAL_S)
-            try:
-                document = await read()
-            except SyncerError as error:
-                self.say(f"waiting: {error.message}")
-            else:
-                self.say(summarise(document, holder=holder))
+            self.say(summarise(read(), holder=holder))
 
     def _answer(self, status: str) -> None:
         if self._owes_since_s is None or self._is_stopping:

@@ -63,7 +63,9 @@ def catalog(**facts: Any) -> dict[str, Any]:
 
 
 def line(*catalogs: dict[str, Any], ready: bool = True) -> str:
-    return summarise({"ready": ready, "catalogs": list(catalogs)}, holder="here:1")
+    reasons = [] if ready else ["catalog public: 899 s since the last complete cycle"]
+    document = {"ready": ready, "reasons": reasons, "catalogs": list(catalogs)}
+    return summarise(document, holder="here:1")
 
 
 def test_a_message_reaches_a_socket_with_a_path(ear: Ear) -> None:
@@ -267,13 +269,13 @@ async def test_the_status_is_sent_when_it_changes_and_never_more_often_than_it_i
     ear: Ear, clock: VirtualClock, service: Supervision
 ) -> None:
     models, reads = 1, 0
+    reasons: list[str] = []
 
-    async def read() -> Mapping[str, Any]:
+    def read() -> Mapping[str, Any]:
         nonlocal reads
         reads += 1
-        if models == 3:
-            raise StoreUnavailable("the database is away")
-        return {"ready": True, "catalogs": [catalog(live_models=models)]}
+        catalogs = [catalog(live_models=models)]
+        return {"ready": not reasons, "reasons": reasons, "catalogs": catalogs}
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(service.report_forever(read, holder="here:1"))
@@ -282,13 +284,13 @@ async def test_the_status_is_sent_when_it_changes_and_never_more_often_than_it_i
         assert ear.of("STATUS") == ["public: idle, 1 models, fresh"]
         models = 2
         await clock.advance(STATUS_INTERVAL_S)
-        models = 3
+        reasons.append("database: it is away")
         await clock.advance(STATUS_INTERVAL_S)
         task.cancel()
 
     assert ear.of("STATUS")[1:] == [
         "public: idle, 2 models, fresh",
-        "waiting: the database is away",
+        "not ready (database: it is away); public: idle, 2 models, fresh",
     ]
 
 
@@ -303,7 +305,7 @@ async def test_secrets_stay_out_of_the_status(ear: Ear, service: Supervision) ->
 async def test_without_a_manager_nothing_is_read_and_nothing_runs(clock: VirtualClock) -> None:
     service = Supervision(clock, watchdog_s=1.0)
 
-    async def read() -> Mapping[str, Any]:
+    def read() -> Mapping[str, Any]:
         raise AssertionError("read for nobody")
 
     async with service.kept(StopSignal()):
