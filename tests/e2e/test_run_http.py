@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from support.serving import Gate
-from support.tcp_proxy import address_of as address_of_database
-from support.tcp_proxy import proxy_to, through
-from support.web import ask, is_answered, listening, scrape
+from support.web import ANY_PORT, FAST, ask, is_answered, listening, parted, scrape
 
 if TYPE_CHECKING:
     from support.command import Place, Running
     from support.serving import Serve
-
-FAST = '[[catalog]]\nname = "public"\npoll_interval_s = 0.2\n'
-ANY_PORT = "127.0.0.1:0"
 
 
 async def until(daemon: Running, address: str, path: str, status: int) -> dict[str, object]:
@@ -94,30 +89,28 @@ async def test_without_the_database_it_is_well_and_counted_but_not_ready(
     place: Place, serve: Serve, migrated_database_url: str
 ) -> None:
     """P8: what was known is shown, its age is not hidden, and the reason is named."""
-    place.write_config(FAST)
-    place.set(http__listen=ANY_PORT, lease__ttl_s=3, limits__retry_deadline_s=1)
-    target = address_of_database(migrated_database_url)
-    async with proxy_to(target) as proxy, serve(models=60):
-        place.set(database__url=through(proxy, migrated_database_url))
+    async with (
+        serve(models=60),
+        parted(place, migrated_database_url) as proxy,
+        place.start("run") as daemon,
+    ):
+        address = await listening(daemon)
+        await until(daemon, address, "/readyz", 200)
+        before = await scrape(address)
+        await proxy.cut()
+        unready = await until(daemon, address, "/readyz", 503)
+        health = await ask(address, "/healthz")
+        status = (await ask(address, "/status.json")).document
+
+        async def has_aged() -> bool:
+            fresh = (await scrape(address)).value("syncer_freshness_seconds", catalog="public")
+            return fresh is not None and fresh > 1
+
+        await daemon.until(has_aged, "freshness to grow")
+        after = await scrape(address)
         await proxy.restore()
-        async with place.start("run") as daemon:
-            address = await listening(daemon)
-            await until(daemon, address, "/readyz", 200)
-            before = await scrape(address)
-            await proxy.cut()
-            unready = await until(daemon, address, "/readyz", 503)
-            health = await ask(address, "/healthz")
-            status = (await ask(address, "/status.json")).document
-
-            async def has_aged() -> bool:
-                fresh = (await scrape(address)).value("syncer_freshness_seconds", catalog="public")
-                return fresh is not None and fresh > 1
-
-            await daemon.until(has_aged, "freshness to grow")
-            after = await scrape(address)
-            await proxy.restore()
-            await until(daemon, address, "/readyz", 200)
-            ended = await daemon.stop()
+        await until(daemon, address, "/readyz", 200)
+        ended = await daemon.stop()
 
     assert 0 == ended.code, ended.stderr
     reasons = unready["reasons"]

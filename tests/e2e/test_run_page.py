@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from support.tcp_proxy import address_of as address_of_database
-from support.tcp_proxy import proxy_to, through
-from support.web import ask, is_answered, listening
+from support.web import ANY_PORT, FAST, ask, is_answered, listening, parted
 
 if TYPE_CHECKING:
     from support.command import Place
     from support.serving import Serve
-
-FAST = '[[catalog]]\nname = "public"\npoll_interval_s = 0.2\n'
-ANY_PORT = "127.0.0.1:0"
 
 
 async def test_a_person_sees_what_is_mirrored(place: Place, serve: Serve) -> None:
@@ -40,20 +35,18 @@ async def test_a_person_sees_what_is_mirrored(place: Place, serve: Serve) -> Non
 async def test_a_person_sees_that_the_database_is_away(
     place: Place, serve: Serve, migrated_database_url: str
 ) -> None:
-    place.write_config(FAST)
-    place.set(http__listen=ANY_PORT, lease__ttl_s=3, limits__retry_deadline_s=1)
-    target = address_of_database(migrated_database_url)
-    async with proxy_to(target) as proxy, serve(models=60):
-        place.set(database__url=through(proxy, migrated_database_url))
-        await proxy.restore()
-        async with place.start("run") as daemon:
-            address = await listening(daemon)
-            await daemon.until(lambda: is_answered(address, "/readyz", 200), "ready")
-            await proxy.cut()
-            await daemon.until(lambda: is_answered(address, "/readyz", 503), "not ready")
-            page = await ask(address, "/")
+    async with (
+        serve(models=60),
+        parted(place, migrated_database_url) as proxy,
+        place.start("run") as daemon,
+    ):
+        address = await listening(daemon)
+        await daemon.until(lambda: is_answered(address, "/readyz", 200), "ready")
+        await proxy.cut()
+        await daemon.until(lambda: is_answered(address, "/readyz", 503), "not ready")
+        page = await ask(address, "/")
 
-            assert 200 == page.status
-            assert "database" in page.text
-            assert "60" in page.text
-            assert (await daemon.stop()).code == 0
+        assert 200 == page.status
+        assert "database" in page.text
+        assert "60" in page.text
+        assert (await daemon.stop()).code == 0

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from support.mirror import Mirror
 
+    from syncer.simulator.source import SimulatedSource
+
 PAGE_SIZE = 5
 KEYS: dict[str, str] = {"SCENARIO_SDK_API_KEY": "key", "SCENARIO_SDK_API_SECRET": "secret"}
 
@@ -118,6 +120,18 @@ async def watched(mirror: Mirror, **keys: object) -> AsyncIterator[Watched]:
             yield Watched(mirror, lookout, runtime)
 
 
+@asynccontextmanager
+async def watched_private(
+    database_url: str, source: SimulatedSource, time: SourceTime
+) -> AsyncIterator[tuple[Mirror, Watched]]:
+    """A private catalog of several pages."""
+    keys = {"privacy": "private", "source__page_size": PAGE_SIZE}
+    async with mirroring(database_url, source, time=time, **keys) as mirror:
+        mirror.credentials = KEYS
+        async with watched(mirror) as process:
+            yield mirror, process
+
+
 async def test_after_a_backfill_every_metric_is_there_and_agrees_with_the_database(
     migrated_database_url: str,
 ) -> None:
@@ -179,43 +193,33 @@ async def test_after_a_backfill_every_metric_is_there_and_agrees_with_the_databa
 async def test_removals_and_the_age_of_the_feed_of_a_private_catalog_are_told(
     migrated_database_url: str,
 ) -> None:
-    time = SourceTime()
-    source = private_source(time)
-    keys = {"privacy": "private", "source__page_size": PAGE_SIZE}
-    async with mirroring(migrated_database_url, source, time=time, **keys) as mirror:
-        mirror.credentials = KEYS
-        async with watched(mirror) as process:
-            await process.work(Job(follow=True))
-            time.advance(400)
-            source.remove_model("p00003")
-            time.advance(1)
-            await process.work(Job(follow=True))
-            found = process.scrape()
+    source = private_source(time := SourceTime())
+    async with watched_private(migrated_database_url, source, time) as (_, process):
+        await process.work(Job(follow=True))
+        time.advance(400)
+        source.remove_model("p00003")
+        time.advance(1)
+        await process.work(Job(follow=True))
+        found = process.scrape()
 
-            removed = found.value("syncer_models_total", catalog=CATALOG, outcome="removed")
-            gone = "scenario.models WHERE removed_at IS NOT NULL"
-            assert 1 == removed == await process.count(gone)
-            age_s = found.value("syncer_deleted_feed_age_seconds", catalog=CATALOG)
-            assert age_s is not None
-            assert 0 <= age_s < 600
+        removed = found.value("syncer_models_total", catalog=CATALOG, outcome="removed")
+        gone = "scenario.models WHERE removed_at IS NOT NULL"
+        assert 1 == removed == await process.count(gone)
+        age_s = found.value("syncer_deleted_feed_age_seconds", catalog=CATALOG)
+        assert age_s is not None
+        assert 0 <= age_s < 600
 
 
 async def test_alerts_and_dashboard_are_checked_against_what_a_scrape_says(
     migrated_database_url: str,
 ) -> None:
     """Their checks read a text that stands for a scrape; this is the scrape that it stands for."""
-    time = SourceTime()
-    source = private_source(time)
-    keys = {"privacy": "private", "source__page_size": PAGE_SIZE}
-    async with mirroring(migrated_database_url, source, time=time, **keys) as mirror:
-        mirror.credentials = KEYS
-        async with watched(mirror) as process:
-            await process.work(Job(follow=True))
-            await mirror.value(
-                "UPDATE syncer.catalog SET verified_at = now(), verify_differences = 2"
-            )
-            await process.work(Job(follow=True))
-            text = process.lookout.exposition().decode()
+    source = private_source(time := SourceTime())
+    async with watched_private(migrated_database_url, source, time) as (mirror, process):
+        await process.work(Job(follow=True))
+        await mirror.value("UPDATE syncer.catalog SET verified_at = now(), verify_differences = 2")
+        await process.work(Job(follow=True))
+        text = process.lookout.exposition().decode()
 
     assert labels_by_metric(text) == labels_by_metric(scrape_by_design())
 

@@ -8,17 +8,24 @@ Kind: edge (HTTP).
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from support.command import log_lines
+from support.tcp_proxy import address_of as address_of_database
+from support.tcp_proxy import proxy_to, through
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
-    from support.command import Running
+    from support.command import Place, Running
+    from support.tcp_proxy import TcpProxy
+
+FAST = '[[catalog]]\nname = "public"\npoll_interval_s = 0.2\n'
+ANY_PORT = "127.0.0.1:0"
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -65,6 +72,17 @@ async def listening(running: Running) -> str:
     """Wait until it listens; returns the address."""
     address: str = await running.until(lambda: address_of(running), "a listener")
     return address
+
+
+@asynccontextmanager
+async def parted(place: Place, database_url: str) -> AsyncIterator[TcpProxy]:
+    """Configure a daemon that soon notices when the proxy to its database is cut."""
+    place.write_config(FAST)
+    place.set(http__listen=ANY_PORT, lease__ttl_s=3, limits__retry_deadline_s=1)
+    async with proxy_to(address_of_database(database_url)) as proxy:
+        place.set(database__url=through(proxy, database_url))
+        await proxy.restore()
+        yield proxy
 
 
 async def ask(address: str, path: str, method: str = "GET") -> Answered:
