@@ -86,7 +86,8 @@ def matches_in_tracked_files(pattern: re.Pattern[str]) -> list[str]:
     return [
         f"{place(path)}:{number}: {line.strip()}"
         for path in tracked_files()
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        # A picture is read, too: what it says of its origin stands in it as text.
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1)
         if pattern.search(line)
     ]
 
