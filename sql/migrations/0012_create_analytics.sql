@@ -527,15 +527,16 @@ DECLARE
         replace(replace(replace(left(query, 400), '.', ' '), '/', ' '), '_', ' '), '(?<=[^\s"])-', ' ', 'g');
     words text := websearch_to_tsquery('pg_catalog.simple', asked)::text;
     stems text := websearch_to_tsquery('pg_catalog.english', asked)::text;
-    lexeme constant text := '(?<!!)(''(?:[^'']|'''')+'')';
+    lexeme constant text := '(''(?:[^'']|'''')+'')';
 BEGIN
     -- 'a without b' is taken to the letter: the stem of b would leave out too little or too much.
-    IF words = '' OR strpos(words, '!') > 0 THEN
-        RETURN regexp_replace(words, lexeme, '\1:*', 'g')::tsquery;
+    words := regexp_replace(words, lexeme, '\1:*', 'g');
+    IF strpos(words, '!') > 0 THEN
+        RETURN regexp_replace(words, '!' || lexeme || ':\*', '!\1', 'g')::tsquery;
     END IF;
     -- English turns a final y into i; without it the stem is the beginning of all its forms.
     stems := regexp_replace(stems, '([^'']{3})i''', '\1''', 'g');
-    RETURN regexp_replace(words, lexeme, '\1:*', 'g')::tsquery || regexp_replace(stems, lexeme, '\1:*', 'g')::tsquery;
+    RETURN words::tsquery || regexp_replace(stems, lexeme, '\1:*', 'g')::tsquery;
 END
 $$;
 COMMENT ON FUNCTION syncer.search_query(text) IS
@@ -560,7 +561,7 @@ FROM syncer.search_query(search_models.query) AS q (asked)
 JOIN scenario.live_models AS m ON syncer.search_document(m.name, m.short_description, m.tags) @@ q.asked
 WHERE search_models.in_catalog IS NULL OR m.catalog = search_models.in_catalog
 ORDER BY coalesce(lower(m.name) = lower(btrim(search_models.query)), false) DESC, 7 DESC, m.catalog, m.id
-LIMIT greatest(search_models.max_models, 0);
+LIMIT CASE WHEN search_models.max_models < 0 THEN 0 ELSE search_models.max_models END;
 END;
 COMMENT ON FUNCTION scenario.search_models(text, integer, text) IS
     'Live models whose name, tags or short description hold all words of the query, best first: a name that equals it, then by '

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MAX_ID_BYTES = 1_000
 """An id is an index key, and PostgreSQL's B-tree takes 2,704 bytes for all columns together."""
 
+MAX_KEY_CHARS = 500
+"""Types and tags are index keys as well: at most 2,000 bytes of UTF-8."""
+
 _MAX_SHOWN_CHARS = 60
 _INT4 = 2**31
 _DIGITS_OF_INT4 = 10
@@ -155,6 +158,7 @@ def _each_once(words: list[str] | None) -> tuple[str, ...] | None:
 
 
 _Int4 = Annotated[int, msgspec.Meta(ge=-_INT4, lt=_INT4)]
+_Key = Annotated[str, msgspec.Meta(max_length=MAX_KEY_CHARS)]
 
 
 class _Thumbnail(msgspec.Struct, rename="camel"):
@@ -165,12 +169,12 @@ class _Fields(msgspec.Struct, rename="camel"):
     """The fields that have a column, of the documented types."""
 
     name: str | None = None
-    type: str | None = None
+    type: _Key | None = None
     privacy: str | None = None
     status: str | None = None
     source: str | None = None
     custom: bool | None = None
-    tags: list[str] | None = None
+    tags: list[_Key] | None = None
     capabilities: list[str] | None = None
     collection_ids: list[str] | None = None
     author_id: str | None = None
@@ -201,12 +205,12 @@ class _Columns:
     def pick(self) -> _Fields:
         return _Fields(
             name=self.text("name"),
-            type=self.text("type"),
+            type=self.key("type"),
             privacy=self.text("privacy"),
             status=self.text("status"),
             source=self.text("source"),
             custom=self.flag("custom"),
-            tags=self.words("tags"),
+            tags=self.keys("tags"),
             capabilities=self.words("capabilities"),
             collection_ids=self.words("collectionIds"),
             author_id=self.text("authorId"),
@@ -237,6 +241,22 @@ class _Columns:
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
             return value
         self._note_drift(name, value)
+        return None
+
+    def key(self, name: str) -> str | None:
+        """A text that an index can hold."""
+        text = self.text(name)
+        if text is None or len(text) <= MAX_KEY_CHARS:
+            return text
+        self._note_drift(name, text)
+        return None
+
+    def keys(self, name: str) -> list[str] | None:
+        """Texts that an index can hold, or none of them."""
+        words = self.words(name)
+        if words is None or all(len(word) <= MAX_KEY_CHARS for word in words):
+            return words
+        self._note_drift(name, words)
         return None
 
     def whole_number(self, name: str) -> int | None:

@@ -1,0 +1,118 @@
+"""No view fails, shows what is volatile or secret, or speaks of a retired catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support.analysts import VIEWS, analyst, change, record, register, remove, store
+
+MARK = "tell_tale"
+LINK = f"https://cdn.example/{MARK}"
+
+VOLATILE = record(
+    "volatile",
+    type="flux.1-lora",
+    trainingImagesNumber=3,
+    thumbnail={"assetId": "asset_1", "url": LINK},
+    epochs=[{"epoch": "1", "assets": [{"assetId": "asset_2", "url": LINK}, 5]}, "odd"],
+    trainingImages=[{"id": "asset_3", "downloadUrl": LINK}, None],
+    trainingProgress={"stage": MARK, "captchaImageUrl": LINK},
+    performanceStats={"default": MARK},
+    parameters={"url": LINK, "nested": {"deep": [LINK]}, "rank": 8},
+    **{"class": {"slug": "kept", "thumbnails": [LINK]}},
+)
+
+UNFILTERED = {"sync_status"}
+"""For monitors: it shows retired catalogs as such (DESIGN §3, phase)."""
+
+
+async def test_volatile_values_are_in_no_view(migrated_database_url: str) -> None:
+    """The table keeps them, as of changed_at; no view shows them."""
+    async with analyst(migrated_database_url) as connection:
+        await register(connection, "public")
+        await store(connection, "public", [VOLATILE])
+        stored = await connection.fetchval("SELECT body::text FROM scenario.models")
+        body = await connection.fetchval("SELECT body::text FROM scenario.live_models")
+        shown = {
+            view: await connection.fetch(f"SELECT v::text FROM scenario.{view} AS v")  # noqa: S608
+            for (view,) in await connection.fetch(VIEWS)
+        }
+
+    assert stored.count(MARK) == 9
+    assert [view for view, found in shown.items() if MARK in str(found)] == []
+    for kept in ("asset_1", "asset_2", "asset_3", "kept", '"rank": 8', '"odd"'):
+        assert kept in body
+
+
+async def test_bodies_of_any_shape_are_shown(migrated_database_url: str) -> None:
+    """The volatile places may hold anything."""
+    odd: tuple[Any, ...] = (None, 5, "x", [], {}, [1], [[]], [{}], {"a": 1}, [{"assets": {}}])
+    names = ("thumbnail", "class", "epochs", "trainingImages", "parameters", "trainingProgress")
+    records = [
+        record(f"{name}_{number}", **{name: value})
+        for name in names
+        for number, value in enumerate(odd)
+    ]
+    async with analyst(migrated_database_url) as connection:
+        await store(connection, "public", [*records, record("link", parameters=LINK)])
+        differing = await connection.fetch(
+            "SELECT m.id FROM scenario.models AS m JOIN scenario.live_models AS l USING (id)"
+            " WHERE l.body <> m.body - 'trainingProgress'"
+        )
+        for scalar in ("5", "[]", "null", '"x"'):
+            assert await connection.fetchval(
+                f"SELECT syncer.stable_body('{scalar}') = '{scalar}'"  # noqa: S608
+            )
+
+    assert [row["id"] for row in differing] == ["link"]
+
+
+async def test_a_retired_catalog_is_nowhere(migrated_database_url: str) -> None:
+    """Nor is it among the places where a target is live, nor found by a search."""
+    full = VOLATILE | {
+        "name": "Findable",
+        "tags": ["deprecated:b"],
+        "capabilities": ["c"],
+        "collectionIds": ["c"],
+        "concepts": [{"modelId": "b"}],
+        "complianceMetadata": {"licenseTerms": "l", "subProcessor": "s", "modelProvider": "p"},
+    }
+    counts = {}
+    async with analyst(migrated_database_url) as connection:
+        await register(connection, "open", "closed")
+        for catalog in ("open", "closed"):
+            await store(connection, catalog, [full, record("b")])
+            await change(connection, catalog, "volatile", "insert", "2026-01-01Z")
+        await connection.execute(
+            "UPDATE syncer.catalog SET retired_at = now() WHERE catalog = 'closed'"
+        )
+        for (view,) in await connection.fetch(VIEWS):
+            counts[view] = await connection.fetchrow(
+                f"SELECT count(*) FILTER (WHERE catalog = 'open') AS open,"  # noqa: S608
+                f" count(*) FILTER (WHERE catalog = 'closed') AS closed FROM scenario.{view}"
+            )
+        live_in = await connection.fetchval(
+            "SELECT DISTINCT live_in FROM scenario.model_concepts WHERE target_id = 'b'"
+        )
+        found = await connection.fetch("SELECT catalog FROM scenario.search_models('findable')")
+
+    assert [view for view, count in counts.items() if not count["open"]] == []
+    shown = {view for view, count in counts.items() if count["closed"]}
+    assert shown == UNFILTERED
+    assert live_in == ["open"]
+    assert [row["catalog"] for row in found] == ["open"]
+
+
+async def test_an_empty_mirror_has_empty_views(migrated_database_url: str) -> None:
+    async with analyst(migrated_database_url) as connection:
+        for (view,) in await connection.fetch(VIEWS):
+            assert await connection.fetch(f"SELECT * FROM scenario.{view}") == [], view  # noqa: S608
+
+
+async def test_a_tombstone_is_in_no_view_of_models(migrated_database_url: str) -> None:
+    async with analyst(migrated_database_url) as connection:
+        await store(connection, "public", [VOLATILE | {"tags": ["deprecated"], "name": "Findable"}])
+        await remove(connection, "public", "volatile")
+        for (view,) in await connection.fetch(VIEWS):
+            assert await connection.fetch(f"SELECT * FROM scenario.{view}") == [], view  # noqa: S608
+        assert await connection.fetch("SELECT * FROM scenario.search_models('findable')") == []
