@@ -369,11 +369,23 @@ SELECT
 FROM syncer.shown_change AS h
 GROUP BY h.catalog, h.day;
 
-CREATE FUNCTION syncer.provider_of(body jsonb) RETURNS text
+CREATE FUNCTION syncer.joined_words(value jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-SELECT string_agg(w.word, ', ' ORDER BY w.word)
-FROM syncer.json_words(body -> 'complianceMetadata' -> 'modelProvider') AS w;
+SELECT string_agg(w.word, ', ' ORDER BY w.word) FROM syncer.json_words(value) AS w;
+END;
+COMMENT ON FUNCTION syncer.joined_words(jsonb) IS 'syncer.json_words in one text; NULL where there are none.';
+
+-- One text is the rule, and a plain expression is several times as fast as a query.
+CREATE FUNCTION syncer.provider_of(body jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN jsonb_typeof(body -> 'complianceMetadata' -> 'modelProvider') = 'string'
+    THEN CASE
+        WHEN btrim(body -> 'complianceMetadata' ->> 'modelProvider') <> ''
+        THEN body -> 'complianceMetadata' ->> 'modelProvider'
+    END
+    ELSE syncer.joined_words(body -> 'complianceMetadata' -> 'modelProvider')
 END;
 COMMENT ON FUNCTION syncer.provider_of(jsonb) IS
     'complianceMetadata.modelProvider of a record; several of them in one text; NULL where it says nothing.';

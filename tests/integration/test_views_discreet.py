@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
+import pytest
 from support.analysts import VIEWS, analyst, change, record, register, remove, store
 
 MARK = "tell_tale"
@@ -116,3 +118,28 @@ async def test_a_tombstone_is_in_no_view_of_models(migrated_database_url: str) -
         for (view,) in await connection.fetch(VIEWS):
             assert await connection.fetch(f"SELECT * FROM scenario.{view}") == [], view  # noqa: S608
         assert await connection.fetch("SELECT * FROM scenario.search_models('findable')") == []
+
+
+async def test_a_reader_needs_no_right_on_the_schema_of_the_daemon(
+    migrated_database_url: str,
+) -> None:
+    """Views, and the functions they call, work for a role that sees schema ``scenario`` alone."""
+    async with analyst(migrated_database_url) as connection:
+        await register(connection, "public")
+        await store(connection, "public", [VOLATILE | {"name": "Findable", "tags": ["deprecated"]}])
+        await change(connection, "public", "volatile", "insert", "2026-01-01Z")
+        role = f"reader_{connection.get_server_pid()}"
+        await connection.execute(
+            f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA scenario TO {role};"
+            f" GRANT SELECT ON ALL TABLES IN SCHEMA scenario TO {role}; SET ROLE {role}"
+        )
+        try:
+            for (view,) in await connection.fetch(VIEWS):
+                await connection.fetch(f"SELECT * FROM scenario.{view}")  # noqa: S608
+            found = await connection.fetch("SELECT id FROM scenario.search_models('findable')")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="schema syncer"):
+                await connection.fetch("SELECT * FROM syncer.catalog")
+        finally:
+            await connection.execute(f"RESET ROLE; DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+    assert [row["id"] for row in found] == ["volatile"]
