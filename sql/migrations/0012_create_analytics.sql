@@ -555,10 +555,11 @@ COMMENT ON FUNCTION syncer.search_query(text) IS
     'What a person types (as for a web search) as a query for syncer.search_document: each word as the beginning of one, or by '
     'its English stem; words like ''the'' count only where nothing else was asked.';
 
--- One index for both, so that both share one list of what is still to be sorted in; without tombstones.
+-- One index for both, so that both share one list of what is still to be sorted in. Tombstones are in them: while the
+-- table was never analysed, a planner takes an index WHERE removed_at IS NULL for the way to all live models.
 CREATE INDEX models_search_idx ON scenario.models
-    USING gin (tags, syncer.search_document(name, short_description, tags)) WHERE removed_at IS NULL;
-CREATE INDEX models_type_idx ON scenario.models (type) WHERE removed_at IS NULL;
+    USING gin (tags, syncer.search_document(name, short_description, tags));
+CREATE INDEX models_type_idx ON scenario.models (type);
 
 CREATE FUNCTION scenario.search_models(query text, max_models integer DEFAULT 20, in_catalog text DEFAULT NULL)
 RETURNS TABLE (

@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 PUBLIC, PRIVATE, RETIRED = "public", "private", "retired"
 PLANS = {0: "Free", 25: "Starter", 50: "Pro", 75: "Max", 100: "Enterprise"}
 
-ODD = (None, True, 5, 1e300, "text", "", " ", [], {}, [None], [[]], [5, "a", {}], {"a": [1]}, "\x7f")
+ODD = (
+    None,
+    True,
+    5,
+    1e300,
+    "text",
+    "",
+    " ",
+    [],
+    {},
+    [None],
+    [[]],
+    [5, "a", {}],
+    {"a": [1]},
+    "\x7f",
+)
 """What a field may hold instead of what it should."""
 
 ODD_PLACES: tuple[tuple[str, ...], ...] = (
@@ -98,7 +113,10 @@ def handmade() -> list[Record]:
                 "lowVram": False,
                 "stages": [1],
             },
-            trainingStats={"startedAt": "2026-02-30T00:00:00Z", "endedAt": "2026-02-03T04:05:06.7Z"},
+            trainingStats={
+                "startedAt": "2026-02-30T00:00:00Z",
+                "endedAt": "2026-02-03T04:05:06.7Z",
+            },
         ),
         record("tagged", tags=["b", "a", "b"], capabilities=["x", "x"], collectionIds=["c", "c"]),
     ]
@@ -160,7 +178,9 @@ async def test_lists_of_a_model_are_pairs(connection: Connection, live: Any) -> 
         ("model_capabilities", "capability", "capabilities"),
         ("model_collections", "collection_id", "collectionIds"),
     ):
-        expected = ordered((c, m["id"], word) for c, m in live for word in column_list(m.get(field)))
+        expected = ordered(
+            (c, m["id"], word) for c, m in live for word in column_list(m.get(field))
+        )
 
         assert await rows(connection, view, f"catalog, id, {column}") == expected, view
 
@@ -194,9 +214,11 @@ async def test_references_tell_what_became_of_their_targets(
         return "removed" if (catalog, target) == (PUBLIC, "gone") else "unknown"
 
     expected = ordered(
-        (c, m["id"], relation, place, target, as_number(scale), target == m["id"])
-        + (state(c, target), state(c, target) != "live")
-        + ([each for each in (PRIVATE, PUBLIC) if target in ids[each]],)
+        (
+            *(c, m["id"], relation, place, target, as_number(scale), target == m["id"]),
+            *(state(c, target), state(c, target) != "live"),
+            [each for each in (PRIVATE, PUBLIC) if target in ids[each]],
+        )
         for c, m in live
         for relation, place, target, scale in references(m)
     )

@@ -23,7 +23,7 @@ class World:
     """Two catalogs that live for some days, and what was true at the end of each."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
+        self.rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self.live: dict[tuple[str, str], Any] = {}
         self.removed: dict[tuple[str, str], Any] = {}
         self.changes: list[tuple[Any, ...]] = []
@@ -121,9 +121,7 @@ async def test_types_by_day_are_what_was_live_then(
     last = (FIRST + timedelta(days=DAYS - 1)).date()
     shown = {row[:3]: row[3] for row in found}
     begins = first_days(world, kept_from)
-    expected = {
-        key: count for key, count in world.truth.items() if key[1] >= begins[key[0]]
-    }
+    expected = {key: count for key, count in world.truth.items() if key[1] >= begins[key[0]]}
     assert {key: shown.get(key, 0) for key in expected} == expected
     assert {(c, kind): n for (c, day, kind), n in shown.items() if day == max(today, last)} == {
         (c, kind): n for (c, day, kind), n in shown.items() if day == last

@@ -1,4 +1,4 @@
-"""A deprecated model leads to its successor, through chains, over tombstones, and out of circles."""
+"""A deprecated model leads to its successor: through chains, over tombstones, out of circles."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ SELECTIVE: Mapping[str, tuple[str, tuple[str, str]]] = {
         ("models_search_idx", "@@"),
     ),
     "the changes of a model": (
-        f"SELECT * FROM scenario.model_changes WHERE {ONE} ORDER BY change_id",
+        f"SELECT * FROM scenario.model_changes WHERE {ONE} ORDER BY change_id",  # noqa: S608
         ("model_changes_model_idx", "id"),
     ),
     "changes_daily": (

@@ -1,4 +1,4 @@
-"""People find models by what they type: names with dots and brackets, beginnings, forms of a word."""
+"""People find models by what they type: names with brackets, beginnings, forms of a word."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODELS = [
     record(
         "gemini",
         name="Gemini 3.1 🍌",
-        shortDescription="Generates highly detailed scenes/pictures; keeps the lettering of a name.",
+        shortDescription="Generates highly detailed scenes/pictures; keeps lettering of a name.",
     ),
     record("it", name="It", shortDescription="A model with a name of one word."),
     record("epique", name="Épique 城 v2.1", tags=["Texture"], shortDescription="Naïve colours"),
@@ -82,7 +82,22 @@ FOUND: dict[str, set[str]] = {
     "[] -- !!": set(),
 }
 
-STRANGE = ["'", "''", "\\", "a'b", "a\\b", "x:*", "& | !", "((", '"', '"a', "-", "-a", "or or", "<->"]
+STRANGE = [
+    "'",
+    "''",
+    "\\",
+    "a'b",
+    "a\\b",
+    "x:*",
+    "& | !",
+    "((",
+    '"',
+    '"a',
+    "-",
+    "-a",
+    "or or",
+    "<->",
+]
 STRANGE += ["a" * 5000, "é" * 3000, "a " * 3000, "🍌", 'a -b or -"c d"', "it's", "%", "x" * 2047]
 
 
