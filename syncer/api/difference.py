@@ -2,8 +2,8 @@
 Two versions of a model → what differs between them.
 
 Owns the change record's fields. Never decides which version wins, or whether it is written.
-Invariant: fields differ exactly where the content hash would see it: volatile values, key order, the
-spelling of numbers and the order of ``tags``, ``capabilities`` and ``collectionIds`` are no
+Invariant: fields differ exactly where the content hash would see it: volatile values, key order,
+the spelling of numbers and the order of ``tags``, ``capabilities`` and ``collectionIds`` are no
 difference, and nothing volatile comes out.
 Kind: pure.
 """
