@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 
@@ -97,6 +97,17 @@ def decode_record(raw: bytes, path: str, listed: Listed | None = None) -> Model 
         return undecodable(raw, reason)
     except _UnusableError as error:
         return _unusable(raw, str(error), _identify(record), content=record)
+
+
+def read_stored(body: bytes) -> dict[str, object]:
+    """The record of a stored ``body``, numbers as exact as they are stored."""
+    record, _ = _read_record(body)
+    return cast("dict[str, object]", record)
+
+
+def write_stored(record: dict[str, object]) -> bytes:
+    """JSON as it is stored, numbers digit by digit."""
+    return _BODY.encode(record)
 
 
 def undecodable(raw: bytes, reason: str) -> Unusable:
