@@ -152,6 +152,7 @@ async def _remove(
     models = await pieces.remove_all(store.delete_models, "", models_removed)
     # Nothing is told of a model that is not there: their history follows them.
     changes = await pieces.remove_all(store.delete_changes, "")
+    await pieces.remove_all(store.delete_details, "")
     quarantined = await pieces.remove_all(store.delete_quarantine, "")
     cycles = await pieces.remove_all(store.delete_cycles, 0)
     await store.delete_catalog()

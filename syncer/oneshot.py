@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncer.config import CatalogSettings, Settings
+from syncer.details import fetch_details
 from syncer.domain import Clock, Plan
 from syncer.engine import Engine
 from syncer.errors import DeadlineReached, ExitCode, Stopped, SyncerError
@@ -85,6 +86,8 @@ async def _work_on(
         engine = Engine(runtime.context(catalog, lease))
         async for outcome in carry_out(engine, job):
             result.cycles.append(outcome)
+        if catalog.details and all(cycle.complete for cycle in result.cycles):
+            result.details = await fetch_details(engine.context)
     except SyncerError as error:
         result.error = error
 

@@ -39,7 +39,9 @@ async def read_status_document(settings: Settings, clock: Clock) -> Document:
     async with open_existing(settings, clock) as connection:
         if connection is None:
             return build_status(settings, (), (), now=clock.now(), problems=[_NOTHING])
-        catalogs, partitions = await read_status(connection, load_queries())
+        catalogs, partitions = await read_status(
+            connection, load_queries(), detailed=settings.detailed
+        )
         return build_status(settings, catalogs, partitions, now=clock.now())
 
 

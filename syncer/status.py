@@ -10,6 +10,7 @@ Kind: pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,6 +104,7 @@ def _catalog(
         "removed_models": row.removed_models,
         "quarantined_models": row.quarantined_models,
         "removals_waiting": row.removals_waiting,
+        "details": None if row.details is None else asdict(row.details),
         "last_cycle": _last_cycle(row),
         "last_error": _error(row),
         "lease": {
@@ -127,6 +129,7 @@ def _unknown(name: str, privacy: str | None) -> Document:
         "removed_models": 0,
         "quarantined_models": 0,
         "removals_waiting": 0,
+        "details": None,
         "last_cycle": None,
         "last_error": None,
         "lease": {"holder": None, "epoch": None, "expires_at": None},

@@ -203,6 +203,11 @@ class Settings:
     warnings: tuple[str, ...] = ()
     """What is allowed but probably not meant; said once at start and by ``syncer check``."""
 
+    @property
+    def detailed(self) -> tuple[str, ...]:
+        """Names of the catalogs whose models are fetched one by one, too."""
+        return tuple(catalog.name for catalog in self.catalogs if catalog.details)
+
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {

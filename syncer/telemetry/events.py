@@ -29,6 +29,8 @@ class Event(enum.StrEnum):
     CYCLE_FINISHED = "cycle_finished"
     DATABASE_UNAVAILABLE = "database_unavailable"
     DATE_DOUBTED = "date_doubted"
+    DETAILS_FETCHED = "details_fetched"
+    DETAIL_FAILED = "detail_failed"
     DIFFERENCES_SUSPECTED = "differences_suspected"
     DRIFT_NOTICED = "drift_noticed"
     EMBEDDED_AWAITED = "embedded_awaited"
