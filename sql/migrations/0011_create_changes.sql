@@ -137,6 +137,22 @@ END;
 COMMENT ON FUNCTION syncer.as_words IS
     'The strings of a JSON array, each once, in the order of their first; NULL where it holds anything else, or is no array.';
 
+CREATE FUNCTION syncer.as_key(value jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT k.key FROM (SELECT syncer.as_text(value) AS key) AS k WHERE length(k.key) <= 500;
+END;
+COMMENT ON FUNCTION syncer.as_key IS 'As as_text, where an index can hold it; NULL for longer ones.';
+
+CREATE FUNCTION syncer.as_keys(value jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT k.keys
+FROM (SELECT syncer.as_words(value) AS keys) AS k
+WHERE NOT EXISTS (SELECT FROM unnest(k.keys) AS e (key) WHERE length(e.key) > 500);
+END;
+COMMENT ON FUNCTION syncer.as_keys IS 'As as_words, where an index can hold each; NULL where one is longer.';
+
 CREATE FUNCTION syncer.as_time(value jsonb) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Never raises: a body may hold anything. Milliseconds, as the source has; finer digits are cut off.
@@ -206,9 +222,9 @@ CREATE FUNCTION syncer.model_columns(body jsonb) RETURNS TABLE (
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 SELECT
-    syncer.as_text(body -> 'name'), syncer.as_text(body -> 'type'), syncer.as_text(body -> 'privacy'),
+    syncer.as_text(body -> 'name'), syncer.as_key(body -> 'type'), syncer.as_text(body -> 'privacy'),
     syncer.as_text(body -> 'status'), syncer.as_text(body -> 'source'), syncer.as_flag(body -> 'custom'),
-    syncer.as_words(body -> 'tags'), syncer.as_words(body -> 'capabilities'), syncer.as_words(body -> 'collectionIds'),
+    syncer.as_keys(body -> 'tags'), syncer.as_words(body -> 'capabilities'), syncer.as_words(body -> 'collectionIds'),
     syncer.as_text(body -> 'authorId'), syncer.as_text(body -> 'ownerId'), syncer.as_text(body -> 'parentModelId'),
     syncer.as_text(body -> 'shortDescription'), syncer.as_integer(body -> 'accessRestrictions'),
     syncer.as_integer(body -> 'trainingImagesNumber'), syncer.as_text(body -> 'thumbnail' -> 'assetId'),

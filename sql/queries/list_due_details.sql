@@ -4,6 +4,6 @@
 SELECT m.id, m.content_hash AS listed_hash
 FROM syncer.detail_failure AS f
 JOIN scenario.models AS m ON m.catalog = f.catalog AND m.id = f.id
-WHERE f.catalog = $1 AND f.retry_at <= clock_timestamp() AND m.removed_at IS NULL
+WHERE f.catalog = $1 AND f.retry_at <= now() AND m.removed_at IS NULL
 ORDER BY f.retry_at
 LIMIT $2

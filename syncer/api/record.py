@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 MAX_ID_BYTES = 1_000
 """An id is an index key, and PostgreSQL's B-tree takes 2,704 bytes for all columns together."""
-
 MAX_KEY_CHARS = 500
 """Types and tags are index keys as well: at most 2,000 bytes of UTF-8."""
-
 _MAX_SHOWN_CHARS = 60
 _INT4 = 2**31
 _DIGITS_OF_INT4 = 10
@@ -101,8 +99,7 @@ def decode_record(raw: bytes, path: str, listed: Listed | None = None) -> Model 
 
 def read_stored(body: bytes) -> dict[str, object]:
     """The record of a stored ``body``, numbers as exact as they are stored."""
-    record, _ = _read_record(body)
-    return cast("dict[str, object]", record)
+    return cast("dict[str, object]", _read_record(body)[0])
 
 
 def write_stored(record: dict[str, object]) -> bytes:
@@ -255,20 +252,17 @@ class _Columns:
         return None
 
     def key(self, name: str) -> str | None:
-        """A text that an index can hold."""
         text = self.text(name)
-        if text is None or len(text) <= MAX_KEY_CHARS:
-            return text
-        self._note_drift(name, text)
-        return None
+        return text if self._fits(name, [text or ""]) else None
 
     def keys(self, name: str) -> list[str] | None:
-        """Texts that an index can hold, or none of them."""
         words = self.words(name)
-        if words is None or all(len(word) <= MAX_KEY_CHARS for word in words):
-            return words
-        self._note_drift(name, words)
-        return None
+        return words if self._fits(name, words or []) else None
+
+    def _fits(self, name: str, keys: list[str]) -> bool:
+        if is_long := any(len(key) > MAX_KEY_CHARS for key in keys):
+            self._note_drift(name, keys)
+        return not is_long
 
     def whole_number(self, name: str) -> int | None:
         """``25`` and ``25.0`` alike, where PostgreSQL's ``integer`` holds it."""

@@ -88,7 +88,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=12,
 )
-texts = st.lists(st.sampled_from(("b", "a", "ä", "A", "b ")), max_size=5)
+# Types and tags are index keys: of 500 characters at most.
+texts = st.lists(st.sampled_from(("b", "a", "ä", "A", "b ", "é" * 500, "x" * 501)), max_size=5)
 
 
 def members(name: str) -> st.SearchStrategy[Any]:
@@ -103,7 +104,8 @@ def members(name: str) -> st.SearchStrategy[Any]:
         return st.booleans() | values
     if name in {"trainingImages", "epochs"}:
         return st.lists(values, max_size=3) | values
-    return words | values
+    # A type is an index key: of 500 characters at most.
+    return st.sampled_from(("é" * 500, "x" * 501)) | words | values
 
 
 records = st.fixed_dictionaries(

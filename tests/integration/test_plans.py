@@ -122,6 +122,17 @@ HOT: Mapping[str, Hot] = {
         because="it is one row",
     ),
     "drop_changes": Hot(["0", "9000", "5000"], {"model_changes_pkey": "change_id"}),
+    # with each poll of a catalog whose details are fetched, and for each of them
+    "list_changed_details": Hot([CATALOG, "19990", "1000"], {"model_changes_pkey": "change_id"}),
+    "list_due_details": Hot([CATALOG, "100"], {"detail_failure_retry_at_idx": "retry_at"}),
+    "list_open_details": Hot([CATALOG, "model_00001000", "100"], BY_KEY),
+    "read_last_change": Hot(),
+    "store_detail": Hot(
+        [CATALOG, "model_00000003", "{}", "x", "x", AT], {"model_details_pkey": "id"}
+    ),
+    "delete_inputs": Hot([CATALOG, "model_00000003"], {"model_inputs_pkey": "id"}),
+    "insert_inputs": Hot([CATALOG, "model_00000003"], {"model_details_pkey": "id"}),
+    "record_detail_failure": Hot([CATALOG, "model_00000003", "x", "reason", "300 s"]),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
     "doubt_models": Hot([CATALOG, PAGE_OF, TIMES, TIMES], BY_KEY),
@@ -176,7 +187,8 @@ COLD: Mapping[str, Sequence[str]] = {
         "move_budget",
         "read_budget",
     ),
-    "for a person who waits: an order, a proof, the quarantine, a plan, the demo": (
+    "for a person or monitor who waits: an order, a proof, the quarantine, a plan, the demo": (
+        "count_details",
         "count_types",
         "dismiss_quarantine",
         "finish_order",
@@ -196,6 +208,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "delete_catalog",
         "delete_changes",
         "delete_cycles",
+        "delete_details",
         "delete_models",
         "delete_quarantine",
         "list_catalogs",

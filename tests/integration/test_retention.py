@@ -1,4 +1,4 @@
-"""Retention: what is older than configured goes in pieces, is announced first, and blocks nobody."""
+"""Retention: what is older than configured goes in pieces, is said first, and blocks nobody."""
 
 from __future__ import annotations
 
