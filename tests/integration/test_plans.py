@@ -133,6 +133,9 @@ HOT: Mapping[str, Hot] = {
     "delete_inputs": Hot([CATALOG, "model_00000003"], {"model_inputs_pkey": "id"}),
     "insert_inputs": Hot([CATALOG, "model_00000003"], {"model_details_pkey": "id"}),
     "record_detail_failure": Hot([CATALOG, "model_00000003", "x", "reason", "300 s"]),
+    # with each change that somebody follows
+    "read_changes": Hot(["19000", "200"], {"model_changes_pkey": "change_id"}),
+    "read_change_ends": Hot(),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
     "doubt_models": Hot([CATALOG, PAGE_OF, TIMES, TIMES], BY_KEY),
@@ -193,6 +196,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "dismiss_quarantine",
         "finish_order",
         "list_newest",
+        "list_mirrored",
         "list_quarantine",
         "place_order",
         "record_verified",
@@ -216,6 +220,7 @@ COLD: Mapping[str, Sequence[str]] = {
     ),
     "migrations and checks: no table of ours, or one of a few rows": (
         "check_rows",
+        "check_reader",
         "create_migration",
         "describe_server",
         "find_migration",
