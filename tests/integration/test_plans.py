@@ -227,6 +227,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "insert_migration",
         "limit_migration",
         "list_missing_rights",
+        "list_reader_grants",
         "lock_migration",
         "read_findings",
         "read_migrations",
