@@ -92,6 +92,21 @@ WHERE m.removed_at IS NULL
         WHERE c.catalog = m.catalog AND c.retired_at IS NOT NULL
     );
 
+CREATE VIEW scenario.known_models AS
+SELECT
+    m.catalog, m.id, m.name, m.type, m.privacy, m.status, m.source, m.custom, m.tags, m.capabilities,
+    m.collection_ids, m.author_id, m.owner_id, m.parent_model_id, m.short_description,
+    m.access_restrictions, m.training_images_number, m.thumbnail_asset_id, m.created_at, m.updated_at,
+    syncer.stable_body(m.body) AS body,
+    m.content_hash, m.first_seen_at, m.changed_at, m.removed_at, m.removed_reason
+FROM scenario.models AS m
+WHERE NOT EXISTS (
+    SELECT FROM syncer.catalog AS c
+    WHERE c.catalog = m.catalog AND c.retired_at IS NOT NULL
+);
+COMMENT ON VIEW scenario.known_models IS
+    'As live_models, and what was removed: for whoever keeps a copy and has to hear of removals.';
+
 -- The same rows with the record as it is stored: the views below pick from it what never is volatile.
 CREATE VIEW syncer.live_record AS
 SELECT
@@ -558,6 +573,42 @@ COMMENT ON COLUMN scenario.live_models.content_hash IS
     'Hash of the stable content: volatile values, URL signatures and key order left out.';
 COMMENT ON COLUMN scenario.live_models.first_seen_at IS 'When this mirror first stored the model (database clock).';
 COMMENT ON COLUMN scenario.live_models.changed_at IS 'When this mirror last changed the row (database clock).';
+
+COMMENT ON COLUMN scenario.known_models.catalog IS 'Catalog that lists the model.';
+COMMENT ON COLUMN scenario.known_models.id IS 'The model''s id at the source.';
+COMMENT ON COLUMN scenario.known_models.name IS 'Display name; may hold emoji.';
+COMMENT ON COLUMN scenario.known_models.type IS 'Model type as the source spells it; new types appear unannounced.';
+COMMENT ON COLUMN scenario.known_models.privacy IS 'private, public or unlisted.';
+COMMENT ON COLUMN scenario.known_models.status IS 'Training status as the source spells it.';
+COMMENT ON COLUMN scenario.known_models.source IS
+    'Where the model came from, e.g. scenario, civitai, huggingface, other.';
+COMMENT ON COLUMN scenario.known_models.custom IS 'True when the model runs through POST /generate/custom/{modelId}.';
+COMMENT ON COLUMN scenario.known_models.tags IS 'Tags; compared as a set. WHERE tags @> ARRAY[''Video''] uses an index.';
+COMMENT ON COLUMN scenario.known_models.capabilities IS 'What the model can do, e.g. txt2img; compared as a set.';
+COMMENT ON COLUMN scenario.known_models.collection_ids IS
+    'Collections of the owner that hold the model; compared as a set.';
+COMMENT ON COLUMN scenario.known_models.author_id IS 'authorId of the source.';
+COMMENT ON COLUMN scenario.known_models.owner_id IS 'ownerId of the source: a project id in practice.';
+COMMENT ON COLUMN scenario.known_models.parent_model_id IS 'parentModelId of the source; the parent may be in no list.';
+COMMENT ON COLUMN scenario.known_models.short_description IS 'shortDescription of the source.';
+COMMENT ON COLUMN scenario.known_models.access_restrictions IS
+    'Plan floor: 0 Free, 25 Starter, 50 Pro, 75 Max, 100 Enterprise; other values occur. In words: '
+    'scenario.model_plan_access.';
+COMMENT ON COLUMN scenario.known_models.training_images_number IS 'Number of training images; 0 for third-party models.';
+COMMENT ON COLUMN scenario.known_models.thumbnail_asset_id IS 'thumbnail.assetId of the source.';
+COMMENT ON COLUMN scenario.known_models.created_at IS
+    'createdAt of the source, to the millisecond; never changes there.';
+COMMENT ON COLUMN scenario.known_models.updated_at IS 'updatedAt of the source, to the millisecond.';
+COMMENT ON COLUMN scenario.known_models.body IS
+    'The record, unknown fields included, without training progress, performance statistics and links to assets; of '
+    'parameters, what is or holds a link is left out.';
+COMMENT ON COLUMN scenario.known_models.content_hash IS
+    'Hash of the stable content: volatile values, URL signatures and key order left out.';
+COMMENT ON COLUMN scenario.known_models.first_seen_at IS 'When this mirror first stored the model (database clock).';
+COMMENT ON COLUMN scenario.known_models.changed_at IS 'When this mirror last changed the row (database clock).';
+COMMENT ON COLUMN scenario.known_models.removed_at IS
+    'When the model''s absence from the source was confirmed (database clock); NULL while it is listed.';
+COMMENT ON COLUMN scenario.known_models.removed_reason IS 'absent, deleted, unlisted or out_of_scope; NULL while listed.';
 
 COMMENT ON COLUMN syncer.live_record.catalog IS 'Catalog that lists the model.';
 COMMENT ON COLUMN syncer.live_record.id IS 'The model''s id at the source.';

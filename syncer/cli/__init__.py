@@ -14,6 +14,7 @@ from syncer import __version__
 from syncer.cli.changes import changes
 from syncer.cli.checkup import check
 from syncer.cli.demo import demo
+from syncer.cli.export import export, sql
 from syncer.cli.forget import forget
 from syncer.cli.frame import Invocation, Program
 from syncer.cli.look import quarantine, status
@@ -63,6 +64,8 @@ for command in (
     verify,
     status,
     changes,
+    export,
+    sql,
     quarantine,
     forget,
     run,

@@ -194,6 +194,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "count_details",
         "count_types",
         "dismiss_quarantine",
+        "export_models",
         "finish_order",
         "list_newest",
         "list_mirrored",
