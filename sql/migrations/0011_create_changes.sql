@@ -237,10 +237,14 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
 -- The rules of syncer/api/normalise.py, without_volatile; a test holds them to it.
 AS $$
 DECLARE
-    stable jsonb := body - ARRAY['trainingProgress', 'performanceStats'];
+    stable jsonb;
     part jsonb;
     link text[];
 BEGIN
+    IF jsonb_typeof(body) <> 'object' THEN
+        RETURN body;
+    END IF;
+    stable := body - ARRAY['trainingProgress', 'performanceStats'];
     IF jsonb_typeof(stable -> 'thumbnail') = 'object' THEN
         stable := stable #- '{thumbnail,url}';
     END IF;

@@ -114,6 +114,9 @@ SELECTIVE: Mapping[str, tuple[str, tuple[str, str]]] = {
         "model_sub_processors",
         "model_plan_access",
         "model_training",
+        "known_models",
+        "live_model_details",
+        "live_model_inputs",
     )
 }
 
@@ -128,6 +131,17 @@ WHOLE: Mapping[str, str] = {
 """What reads everything, and why."""
 
 NOT_OF_MODELS = {"freshness": "a row for each catalog; the quarantine is small"}
+
+
+DETAILS = """
+INSERT INTO scenario.model_details
+    (catalog, id, body, content_hash, listed_hash, source_updated_at, fetched_at, changed_at)
+SELECT catalog, id, '{}', content_hash, content_hash, updated_at, now(), now() FROM scenario.models;
+INSERT INTO scenario.model_inputs (catalog, id, position, name, body)
+SELECT catalog, id, 1, 'prompt', '{}' FROM scenario.models;
+ANALYZE scenario.model_details; ANALYZE scenario.model_inputs
+"""
+"""As if the details of all of them had been fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +163,7 @@ async def fill(url: str) -> Place:
             )
         await connection.execute(FILL, json.dumps(some), MODELS)
         await connection.execute("ANALYZE scenario.models")
+        await connection.execute(DETAILS)
         await connection.execute(CHANGES, MODELS)
         await connection.execute("VACUUM (ANALYZE) scenario.model_changes")
     return Place(url)
