@@ -23,6 +23,7 @@ from syncer.ordering import acquire_or_order
 from syncer.outcome import exit_code_of
 from syncer.planner.choose import MirrorFacts, plan_backfill
 from syncer.reading import open_existing
+from syncer.retention import try_to_drop
 from syncer.runtime import Runtime
 from syncer.store.catalogs import CatalogStore, read_facts
 from syncer.store.lease import Lease
@@ -68,6 +69,8 @@ async def run_job(runtime: Runtime, catalogs: Sequence[CatalogSettings], job: Jo
             work.create_task(
                 _work_on(runtime, catalog, job, result), name=f"catalog {catalog.name}"
             )
+    if job.follow:
+        await try_to_drop(runtime, runtime.stop)
     return JobResult(results, *await _count_open(runtime, catalogs))
 
 

@@ -33,6 +33,7 @@ class Event(enum.StrEnum):
     EMBEDDED_AWAITED = "embedded_awaited"
     EMBEDDED_STARTED = "embedded_started"
     FEED_REFUSED = "feed_refused"
+    HISTORY_DROPPED = "history_dropped"
     LEASE_ACQUIRED = "lease_acquired"
     LEASE_LOST = "lease_lost"
     LEASE_RELEASED = "lease_released"

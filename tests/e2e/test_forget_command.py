@@ -62,7 +62,7 @@ async def test_yes_removes_the_catalog_and_nothing_else(place: Place, url: str) 
     ended = await answered(place, b"yes\n")
 
     assert ended.code == 0, ended.stderr
-    assert "forgot old: 20 models, 5 in quarantine and 4 cycles removed" in ended.stdout
+    assert "forgot old: 20 models, 23 changes, 5 in quarantine and 4 cycles removed" in ended.stdout
     assert await rows_left(url, "old") == NOTHING
     assert [await everything_of(url, name) for name in ("kept", "public")] == others
     assert await lease_holder(url, "old") is None

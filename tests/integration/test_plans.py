@@ -25,6 +25,7 @@ CATALOG = "public"
 AT = "2025-03-01Z"
 BY_KEY = {"models_pkey": "id"}
 PAGE_OF, ROWS, HASHES, TIMES, TEXTS = "page", "rows", "hashes", "times", "texts"
+OPERATIONS, NOTHINGS = "operations", "nothings"
 """What a page of the mirror holds, as arguments."""
 
 FEW = "broken models are few"
@@ -52,6 +53,14 @@ HOT: Mapping[str, Hot] = {
     "recognise_models": Hot([CATALOG, PAGE_OF, TEXTS], BY_KEY),
     "choose_models": Hot([CATALOG, PAGE_OF, HASHES, TIMES], BY_KEY),
     "lock_models": Hot([CATALOG, PAGE_OF], BY_KEY),
+    "lock_contents": Hot([CATALOG, PAGE_OF], BY_KEY),
+    "lock_changes": Hot(),
+    "insert_changes": Hot(
+        [CATALOG, PAGE_OF, OPERATIONS, NOTHINGS, NOTHINGS, TIMES], {"model_changes_pkey": ""}
+    ),
+    "insert_removals": Hot(
+        [CATALOG], {"models_removed_at_idx": "removed_at", "model_changes_pkey": ""}
+    ),
     "update_models": Hot([ROWS, CATALOG], BY_KEY),
     "clear_quarantine": Hot([CATALOG, PAGE_OF, "1"], reads_whole="quarantine", because=FEW),
     "upsert_quarantine": Hot([CATALOG, "k", "r", "raw", "hash", "1"]),
@@ -105,6 +114,14 @@ HOT: Mapping[str, Hot] = {
     "list_recent_changes": Hot(["12"], {"models_updated_at_idx": "catalog"}),
     "count_hourly_changes": Hot([AT, "50000"], {"models_updated_at_idx": "updated_at"}),
     "sample_history": Hot(["4000"]),
+    # with each hour of the daemon and each sync, where changes are not kept for ever
+    "raise_kept_since": Hot(
+        ["30"],
+        {"model_changes_committed_at_idx": "committed_at"},
+        reads_whole="history",
+        because="it is one row",
+    ),
+    "drop_changes": Hot(["0", "9000", "5000"], {"model_changes_pkey": "change_id"}),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
     "doubt_models": Hot([CATALOG, PAGE_OF, TIMES, TIMES], BY_KEY),
@@ -177,6 +194,7 @@ COLD: Mapping[str, Sequence[str]] = {
     "syncer forget: in batches, tested for their steps in test_forget.py": (
         "count_catalog",
         "delete_catalog",
+        "delete_changes",
         "delete_cycles",
         "delete_models",
         "delete_quarantine",
@@ -219,6 +237,8 @@ SELECT
     array_agg(content_hash)::text AS hashes,
     array_agg(updated_at)::text AS times,
     array_agg(fingerprint)::text AS texts,
+    array_agg('insert'::text)::text AS operations,
+    array_agg(NULL::jsonb)::text AS nothings,
     array_agg(jsonb_populate_record(NULL::syncer.model_row, to_jsonb(m)))::text AS rows
 FROM (SELECT * FROM scenario.models WHERE catalog = $1 ORDER BY created_at LIMIT $2) AS m
 """

@@ -20,6 +20,7 @@ CYCLE = "1"
 
 FILL = """
 ALTER TABLE scenario.models SET (autovacuum_enabled = false);
+ALTER TABLE scenario.model_changes SET (autovacuum_enabled = false);
 ALTER TABLE syncer.quarantine SET (autovacuum_enabled = false);
 ALTER TABLE syncer.cycle SET (autovacuum_enabled = false);
 ALTER TABLE syncer.checkpoint SET (autovacuum_enabled = false);
@@ -48,6 +49,10 @@ SELECT
     CASE WHEN n % 100 = 7 THEN timestamptz '2025-07-01Z' END,
     CASE WHEN n % 100 = 7 THEN 'absent' END
 FROM generate_series(1, 20000) AS n;
+
+INSERT INTO scenario.model_changes (catalog, id, operation, source_updated_at, committed_at)
+SELECT catalog, id, 'insert', updated_at, timestamptz '2025-06-01Z' + sent_order * interval '1 s'
+FROM scenario.models ORDER BY sent_order;
 
 INSERT INTO syncer.quarantine (catalog, key, reason, raw, raw_hash, sent_order)
 SELECT
