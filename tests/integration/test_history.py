@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from support import scenes
 from support.hand_made import AT_MS, make_batch, make_model
-from support.history import changes, live_contents, untrue
+from support.history import changes, contents_at, live_contents, untrue
 from support.mirror import (
     Mirror,
     SourceTime,
@@ -22,6 +24,8 @@ from support.sweeps import LONG_AGO, source_of, sweeping
 
 from syncer.domain import Millis, SentOrder, to_datetime
 from syncer.store.effects import NoEffect
+from syncer.store.migrate import migrate
+from syncer.store.queries import load_migrations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -273,3 +277,65 @@ async def test_a_source_that_never_rests_is_told_truthfully(
 
         assert {"insert", "update", "remove", "restore"} == {each.operation for each in records}
         assert [] == list(untrue(records, await live_contents(mirror.observer)))
+
+
+BEFORE_HISTORY = 10
+"""The last migration without change records."""
+
+OLD_ROWS = """
+INSERT INTO scenario.models
+    (catalog, id, created_at, updated_at, body, content_hash, sent_order, first_seen_at,
+     removed_at, removed_reason)
+SELECT 'public', 'm' || n, '2026-01-01Z', timestamptz '2026-02-01Z' + n * interval '1 s', '{}', '',
+    n, timestamptz '2026-03-01Z' - n * interval '1 s',
+    CASE WHEN n > $1 THEN timestamptz '2026-04-01Z' END, CASE WHEN n > $1 THEN 'absent' END
+FROM generate_series(1, $2::integer) AS n
+"""
+
+
+async def upgraded(connection: Any, *, live: int, rows: int) -> None:
+    """A mirror of the build before, brought up to date."""
+    await migrate(connection, migrations=load_migrations()[:BEFORE_HISTORY])
+    await connection.execute("INSERT INTO syncer.catalog (catalog, scope) VALUES ('public', '{}')")
+    await connection.execute(OLD_ROWS, live, rows)
+    await migrate(connection)
+
+
+async def test_the_history_of_what_is_mirrored_already_begins_with_the_migration(
+    database_url: str,
+) -> None:
+    """An insert for each live model, the first seen first; before that nothing is known."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await upgraded(connection, live=5, rows=8)
+        records = await changes(connection)
+        kept = await connection.fetchval("SELECT kept_since FROM syncer.history")
+        now = await contents_at(connection, kept)
+
+        assert [(f"m{n}", "insert", None) for n in (5, 4, 3, 2, 1)] == [
+            each.short for each in records
+        ]
+        assert {kept} == {each.committed_at for each in records}
+        assert [5, 4, 3, 2, 1] == [each.source_updated_at.second for each in records]
+        assert {f"m{n}" for n in range(1, 6)} == {model_id for _, model_id in now}
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="is not known"):
+            await contents_at(connection, kept - timedelta(microseconds=1))
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(("rows", "is_known"), [(0, True), (3, False)])
+async def test_only_an_empty_mirror_knows_everything_from_its_beginning(
+    database_url: str, rows: int, *, is_known: bool
+) -> None:
+    """A tombstone was live once, and nobody wrote down until when."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await upgraded(connection, live=0, rows=rows)
+
+        assert is_known == await connection.fetchval(
+            "SELECT kept_since IS NULL FROM syncer.history"
+        )
+        assert [] == await changes(connection)
+    finally:
+        await connection.close()

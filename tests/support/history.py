@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Content = dict[str, bytes]
 """The fields of a model, spelled so that equal content is equal bytes."""
 
+Contents = dict[tuple[str, str], Content]
+"""By catalog and id."""
+
 _CHANGES = (
     "SELECT change_id, catalog, id, operation, changed_fields, before::text AS before,"
     " after::text AS after, source_updated_at, committed_at"
@@ -62,19 +65,23 @@ async def changes(observer: asyncpg.Connection[asyncpg.Record]) -> list[Told]:
 
 async def live_contents(
     observer: asyncpg.Connection[asyncpg.Record],
-) -> dict[tuple[str, str], Content]:
+) -> Contents:
     """The content of each live model, as the table says."""
     return _contents(await observer.fetch(_ROWS))
 
 
-async def contents_at(
-    observer: asyncpg.Connection[asyncpg.Record], at: datetime
-) -> dict[tuple[str, str], Content]:
+async def contents_at(observer: asyncpg.Connection[asyncpg.Record], at: datetime) -> Contents:
     """The content of each model that was live at a time, as the history says."""
     return _contents(await observer.fetch(_AT, at))
 
 
-def untrue(told: Iterable[Told], live: dict[tuple[str, str], Content]) -> Iterator[str]:
+async def lies(observer: asyncpg.Connection[asyncpg.Record]) -> list[str]:
+    """Where the records of a whole mirror, replayed, lead to something else than is live now."""
+    async with observer.transaction(isolation="repeatable_read", readonly=True):
+        return list(untrue(await changes(observer), await live_contents(observer)))
+
+
+def untrue(told: Iterable[Told], live: Contents) -> Iterator[str]:
     """Where the records, replayed, lead to something else than what is live now."""
     is_live: dict[tuple[str, str], bool] = {}
     fields: dict[tuple[str, str], dict[str, Any]] = {}
@@ -118,7 +125,7 @@ def _content(record: dict[str, Any]) -> Content:
     return content_of(json.dumps(record))
 
 
-def _contents(records: list[asyncpg.Record]) -> dict[tuple[str, str], Content]:
+def _contents(records: list[asyncpg.Record]) -> Contents:
     return {(record["catalog"], record["id"]): content_of(record["body"]) for record in records}
 
 
