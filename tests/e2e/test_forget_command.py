@@ -22,7 +22,9 @@ from syncer.store.queries import load_queries
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NOTHING = {"models": 0, "quarantine": 0, "cycle": 0, "catalog": 0, "checkpoint": 0}
+NOTHING = dict.fromkeys(
+    ("models", "model_changes", "quarantine", "cycle", "catalog", "checkpoint"), 0
+)
 QUESTION = "Type 'yes' to remove it: "
 MANY = 12_000
 """More than two batches."""
