@@ -40,7 +40,8 @@ from syncer.progress import Progress
 from syncer.store.catalogs import CatalogStore
 from syncer.store.comparing import ComparingStore
 from syncer.store.lease import Lease
-from syncer.store.pages import CommitResult, PageStore
+from syncer.store.merging import CommitResult
+from syncer.store.pages import PageStore
 from syncer.store.progress import WatermarkRule
 from syncer.store.sweeps import SweepStore
 from syncer.voice import Voice

@@ -25,7 +25,7 @@ from syncer.errors import ExitCode, SourceRejected, SyncerError, Verdict
 from syncer.outcome import Tally
 from syncer.planner.sweeping import seen_on
 from syncer.store.effects import Effect, MoveCheckpoint
-from syncer.store.pages import CommitResult
+from syncer.store.merging import CommitResult
 from syncer.store.rows import Batch, raw_batch_from_page, read_in_steps
 from syncer.work import WorkPool
 

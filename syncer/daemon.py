@@ -29,6 +29,7 @@ from syncer.errors import (
     Verdict,
 )
 from syncer.progress import Progress
+from syncer.retention import drop_for_ever
 from syncer.runtime import Runtime, holder_name, open_runtime
 from syncer.service import Supervision
 from syncer.sharing import poll_reserve
@@ -153,6 +154,7 @@ async def _follow_all(runtime: Runtime, service: Supervision, lookout: Lookout) 
             group.create_task(runtime.keeper.renew_forever(), name="renew leases"),
             group.create_task(runtime.lag.watch(), name="loop lag"),
             group.create_task(runtime.limiter.keep_forever(), name="share the budget"),
+            group.create_task(drop_for_ever(runtime), name="drop old changes"),
             group.create_task(_watch_server(runtime), name="watch the embedded server"),
             group.create_task(
                 service.report_forever(lookout.status, holder=holder_name()),

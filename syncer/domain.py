@@ -76,6 +76,7 @@ class Lane(enum.IntEnum):
     SWEEP = 2
     VERIFY = 3
     BACKFILL = 4
+    DETAIL = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Forgotten:
     """What was removed by this run; an interrupted one before it may have removed more."""
 
     models: int
+    changes: int
     quarantined_models: int
     cycles: int
 
@@ -149,14 +150,18 @@ async def _remove(
 
     # Models first: they are what there is much of, and what the rest describes.
     models = await pieces.remove_all(store.delete_models, "", models_removed)
+    # Nothing is told of a model that is not there: their history follows them.
+    changes = await pieces.remove_all(store.delete_changes, "")
+    await pieces.remove_all(store.delete_details, "")
     quarantined = await pieces.remove_all(store.delete_quarantine, "")
     cycles = await pieces.remove_all(store.delete_cycles, 0)
     await store.delete_catalog()
-    forgotten = Forgotten(models, quarantined, cycles)
+    forgotten = Forgotten(models, changes, quarantined, cycles)
     progress.cycle_finished(catalog=catalog.name, kind="forget", outcome="complete")
     logger(catalog=catalog.name).info(
         Event.CATALOG_FORGOTTEN,
         models=models,
+        changes=changes,
         quarantined_models=quarantined,
         cycles=cycles,
     )

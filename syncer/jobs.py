@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from syncer.details import DetailResult
 from syncer.domain import Millis
 from syncer.engine import BEYOND_FEED, Engine
 from syncer.errors import (
@@ -91,6 +92,8 @@ class CatalogResult:
     catalog: str
     cycles: list[CycleOutcome] = field(default_factory=list)
     error: SyncerError | None = None
+    details: DetailResult | None = None
+    """Of a catalog whose details are wanted; ``None``: not asked for, or the cycles failed."""
     carried_out: Mapping[str, Any] | None = None
     """What another process made of it, as its ``outcome`` says."""
 
@@ -102,6 +105,8 @@ class CatalogResult:
         codes = {code for cycle in self.cycles for code in cycle.exit_codes}
         if self.error is not None:
             codes.add(self.error.exit_code)
+        if self.details is not None:
+            codes |= self.details.exit_codes
         return frozenset(codes)
 
     @property
@@ -118,6 +123,8 @@ class CatalogResult:
         found = [self.error, *(cycle.error for cycle in self.cycles)]
         for cycle in self.cycles:
             found.extend(cycle.failures.values())
+        if self.details is not None:
+            found.append(self.details.tally.error)
         return tuple(dict.fromkeys(error for error in found if error is not None))
 
     @property
@@ -133,6 +140,7 @@ class CatalogResult:
         return {
             "name": self.catalog,
             "cycles": [_cycle_document(cycle) for cycle in self.cycles],
+            "details": None if self.details is None else self.details.document,
             "errors": [
                 {
                     "message": each.message,

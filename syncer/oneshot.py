@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncer.config import CatalogSettings, Settings
+from syncer.details import fetch_details
 from syncer.domain import Clock, Plan
 from syncer.engine import Engine
 from syncer.errors import DeadlineReached, ExitCode, Stopped, SyncerError
@@ -23,6 +24,7 @@ from syncer.ordering import acquire_or_order
 from syncer.outcome import exit_code_of
 from syncer.planner.choose import MirrorFacts, plan_backfill
 from syncer.reading import open_existing
+from syncer.retention import try_to_drop
 from syncer.runtime import Runtime
 from syncer.store.catalogs import CatalogStore, read_facts
 from syncer.store.lease import Lease
@@ -68,6 +70,8 @@ async def run_job(runtime: Runtime, catalogs: Sequence[CatalogSettings], job: Jo
             work.create_task(
                 _work_on(runtime, catalog, job, result), name=f"catalog {catalog.name}"
             )
+    if job.follow:
+        await try_to_drop(runtime, runtime.stop)
     return JobResult(results, *await _count_open(runtime, catalogs))
 
 
@@ -82,6 +86,8 @@ async def _work_on(
         engine = Engine(runtime.context(catalog, lease))
         async for outcome in carry_out(engine, job):
             result.cycles.append(outcome)
+        if catalog.details and all(cycle.complete for cycle in result.cycles):
+            result.details = await fetch_details(engine.context)
     except SyncerError as error:
         result.error = error
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from syncer import __version__
 from syncer.api.client import SourceClient
+from syncer.api.difference import differing_fields
 from syncer.api.limits import Limiter
 from syncer.api.room import PAGE_GOAL_BYTES
 from syncer.clock import SystemClock
@@ -121,6 +122,7 @@ class Runtime:
                 self.queries,
                 lease,
                 statement_limit_s=self.settings.lease.ttl_s * STATEMENT_SHARE,
+                compare=differing_fields,
             ),
             catalogs=CatalogStore(self.pool, self.queries),
             sweeps=SweepStore(self.pool, self.queries, lease),

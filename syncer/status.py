@@ -10,6 +10,7 @@ Kind: pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -111,6 +112,8 @@ def _catalog(
             "expires_at": _text(row.expires_at) if row.lease_valid else None,
         },
         "partitions": [_partition(each) for each in partitions if each.catalog == name],
+        # Only where they are fetched: a key more than the contract has.
+        **({} if row.details is None else {"details": asdict(row.details)}),
     }
 
 

@@ -14,7 +14,7 @@ from syncer.domain import Plan
 from syncer.errors import SyncerError, Verdict
 from syncer.outcome import CycleOutcome, Tally
 from syncer.progress import Progress
-from syncer.store.pages import CommitResult
+from syncer.store.merging import CommitResult
 from syncer.store.rows import Batch
 from syncer.telemetry import Event, logger
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from syncer.config import CatalogSettings
 from syncer.crawl import StopSignal
+from syncer.details import Details
 from syncer.domain import Clock, CycleKind
 from syncer.engine import BEYOND_FEED, Engine
 from syncer.errors import (
@@ -52,6 +53,8 @@ class CatalogWorker:
     _store: OrderStore = field(init=False)
     _orders: deque[Order] = field(default_factory=deque)
     _ordered: asyncio.Event = field(default_factory=asyncio.Event)
+    _polled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by each poll that came to its end: the details of what it brought are open."""
     _sweeping: asyncio.Task[None] | None = None
     _sweep_stop: StopSignal = field(default_factory=StopSignal)
     _next_sweep_s: float = float("-inf")
@@ -67,7 +70,10 @@ class CatalogWorker:
             ConfigError, SchemaMismatch: what only an operator can mend.
         """
         async with asyncio.TaskGroup() as group:
-            taking = group.create_task(self._take_orders(), name="take orders")
+            companions = [group.create_task(self._take_orders(), name="take orders")]
+            if self.catalog.details:
+                fetching = self._fetch_details()
+                companions.append(group.create_task(fetching, name=f"details {self.catalog.name}"))
             while self._is_ours:
                 began_s = self.runtime.clock.monotonic()
                 while self._orders:
@@ -75,7 +81,8 @@ class CatalogWorker:
                 await self._guarded_cycle(group)
                 spent_s = self.runtime.clock.monotonic() - began_s
                 await self._wait(max(0.0, self.catalog.poll_interval_s - spent_s))
-            taking.cancel()
+            for companion in companions:
+                companion.cancel()
 
     @property
     def _stop(self) -> StopSignal:
@@ -110,6 +117,8 @@ class CatalogWorker:
             await engine.sweep(state, reason=BEYOND_FEED)
             state = await engine.prepare()
         polled = await engine.follow(state, is_sweeping=self._is_sweeping)
+        if polled.complete:
+            self._polled.set()
         if polled.kind is CycleKind.DELTA:
             await self._begin_sweep(group)
 
@@ -133,6 +142,14 @@ class CatalogWorker:
             pause_s = POLLS_UNTIL_RETRY * self.catalog.poll_interval_s
             pause_s = min(pause_s, self.catalog.sweep_interval_s)
             self._next_sweep_s = self.runtime.clock.monotonic() + pause_s
+
+    async def _fetch_details(self) -> None:
+        """Beside the polls, for as long as it takes; they and the sweeps go first."""
+        details = Details(self._engine.context)
+        while True:
+            await self._polled.wait()
+            self._polled.clear()
+            await details.catch_up()
 
     async def _take_orders(self) -> None:
         """Say early that an order is ours, however long it takes until its turn."""

@@ -164,6 +164,25 @@ def content_hash(record: dict[str, object]) -> bytes:
     return xxhash.xxh3_128_digest(_CANONICAL.encode(_stable(record)))
 
 
+def without_volatile(record: dict[str, object]) -> dict[str, object]:
+    """A normalised record without what the source re-signs or recomputes by itself.
+
+    SQL's ``syncer.stable_body`` leaves out the same.
+    """
+    stable = dict(record)
+    for key in _VOLATILE_WHOLE:
+        stable.pop(key, None)
+    for key, strip in _STRIP.items():
+        if value := stable.get(key):
+            stable[key] = strip(value)
+    return stable
+
+
+def canonical_fields(record: dict[str, object]) -> dict[str, bytes]:
+    """Each field of a normalised record; equal bytes are equal content, as for the hash."""
+    return {name: _CANONICAL.encode(value) for name, value in _stable(record).items()}
+
+
 def loose_digest(record: dict[str, object]) -> bytes:
     """32 bytes over the stable content of a record that cannot be a model, whatever it holds.
 
@@ -285,16 +304,11 @@ def _is_secret(key: str, value: object) -> bool:
 
 
 def _stable(record: dict[str, object]) -> dict[str, object]:
-    stable = dict(record)
-    for key in _VOLATILE_WHOLE:
-        stable.pop(key, None)
+    stable = without_volatile(record)
     for key in _SETS:
         words = stable.get(key)
         if isinstance(words, list) and len(words) > 1 and set(map(type, words)) == {str}:
             stable[key] = sorted(set(words))
-    for key, strip in _STRIP.items():
-        if value := stable.get(key):
-            stable[key] = strip(value)
     return stable
 
 

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 MAX_ID_BYTES = 1_000
 """An id is an index key, and PostgreSQL's B-tree takes 2,704 bytes for all columns together."""
-
+MAX_KEY_CHARS = 500
+"""Types and tags are index keys as well: at most 2,000 bytes of UTF-8."""
 _MAX_SHOWN_CHARS = 60
 _INT4 = 2**31
 _DIGITS_OF_INT4 = 10
@@ -96,6 +97,16 @@ def decode_record(raw: bytes, path: str, listed: Listed | None = None) -> Model 
         return _unusable(raw, str(error), _identify(record), content=record)
 
 
+def read_stored(body: bytes) -> dict[str, object]:
+    """The record of a stored ``body``, numbers as exact as they are stored."""
+    return cast("dict[str, object]", _read_record(body)[0])
+
+
+def write_stored(record: dict[str, object]) -> bytes:
+    """JSON as it is stored, numbers digit by digit."""
+    return _BODY.encode(record)
+
+
 def undecodable(raw: bytes, reason: str) -> Unusable:
     """The entry of a record that cannot be read as a whole."""
     return _unusable(raw, reason, _identify(_read_skeleton(raw)))
@@ -155,6 +166,7 @@ def _each_once(words: list[str] | None) -> tuple[str, ...] | None:
 
 
 _Int4 = Annotated[int, msgspec.Meta(ge=-_INT4, lt=_INT4)]
+_Key = Annotated[str, msgspec.Meta(max_length=MAX_KEY_CHARS)]
 
 
 class _Thumbnail(msgspec.Struct, rename="camel"):
@@ -165,12 +177,12 @@ class _Fields(msgspec.Struct, rename="camel"):
     """The fields that have a column, of the documented types."""
 
     name: str | None = None
-    type: str | None = None
+    type: _Key | None = None
     privacy: str | None = None
     status: str | None = None
     source: str | None = None
     custom: bool | None = None
-    tags: list[str] | None = None
+    tags: list[_Key] | None = None
     capabilities: list[str] | None = None
     collection_ids: list[str] | None = None
     author_id: str | None = None
@@ -201,12 +213,12 @@ class _Columns:
     def pick(self) -> _Fields:
         return _Fields(
             name=self.text("name"),
-            type=self.text("type"),
+            type=self.key("type"),
             privacy=self.text("privacy"),
             status=self.text("status"),
             source=self.text("source"),
             custom=self.flag("custom"),
-            tags=self.words("tags"),
+            tags=self.keys("tags"),
             capabilities=self.words("capabilities"),
             collection_ids=self.words("collectionIds"),
             author_id=self.text("authorId"),
@@ -238,6 +250,19 @@ class _Columns:
             return value
         self._note_drift(name, value)
         return None
+
+    def key(self, name: str) -> str | None:
+        text = self.text(name)
+        return text if self._fits(name, [text or ""]) else None
+
+    def keys(self, name: str) -> list[str] | None:
+        words = self.words(name)
+        return words if self._fits(name, words or []) else None
+
+    def _fits(self, name: str, keys: list[str]) -> bool:
+        if is_long := any(len(key) > MAX_KEY_CHARS for key in keys):
+            self._note_drift(name, keys)
+        return not is_long
 
     def whole_number(self, name: str) -> int | None:
         """``25`` and ``25.0`` alike, where PostgreSQL's ``integer`` holds it."""

@@ -11,8 +11,10 @@ from __future__ import annotations
 import click
 
 from syncer import __version__
+from syncer.cli.changes import changes
 from syncer.cli.checkup import check
 from syncer.cli.demo import demo
+from syncer.cli.export import export, sql
 from syncer.cli.forget import forget
 from syncer.cli.frame import Invocation, Program
 from syncer.cli.look import quarantine, status
@@ -61,6 +63,9 @@ for command in (
     sweep,
     verify,
     status,
+    changes,
+    export,
+    sql,
     quarantine,
     forget,
     run,

@@ -104,7 +104,7 @@ async def _forget(settings: Settings, catalog: RetiredCatalog) -> ExitCode:
     async with opened_with(settings, Credentials(AuthKind.PUBLIC)) as runtime:
         gone = await forget_catalog(runtime, catalog)
     click.echo(
-        f"forgot {catalog.name}: {gone.models:,} models, {gone.quarantined_models:,} in quarantine "
-        f"and {gone.cycles:,} cycles removed"
+        f"forgot {catalog.name}: {gone.models:,} models, {gone.changes:,} changes, "
+        f"{gone.quarantined_models:,} in quarantine and {gone.cycles:,} cycles removed"
     )
     return ExitCode.OK

@@ -159,6 +159,11 @@ def _print_result(result: JobResult) -> None:
 def _result_lines(result: CatalogResult) -> list[str]:
     cycles = result.document.get("cycles", ())
     lines = [f"{result.catalog}: {_cycle_line(cycle)}" for cycle in cycles]
+    if (details := result.document.get("details")) is not None:
+        lines.append(
+            f"{result.catalog}: details: {details['fetched']} fetched; {details['stored']} stored, "
+            f"{details['failed']} set aside, {details['open']} still open"
+        )
     if result.carried_out is not None:
         lines.insert(0, f"{result.catalog}: carried out by the process that holds the lease")
     elif not lines and result.error is None:

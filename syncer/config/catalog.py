@@ -111,6 +111,12 @@ class CatalogSettings:
         "after which /readyz says no; 0: 5 x poll_interval_s, at least 300",
     )
 
+    details: bool = key(
+        False,
+        kinds.flag(),
+        "fetch each new or changed model by itself, too: one request each, after all others",
+    )
+
     @property
     def scope(self) -> Scope:
         """What every list request of this catalog is narrowed to."""

@@ -20,6 +20,7 @@ from syncer.config.problems import raise_problems
 from syncer.config.reader import Reader
 from syncer.config.rules import warnings_of
 from syncer.config.settings import (
+    HistorySettings,
     HttpSettings,
     LeaseSettings,
     LimitsSettings,
@@ -79,6 +80,7 @@ def load_settings(
         catalogs=reader.catalogs(),
         lease=reader.section(LeaseSettings, "lease"),
         limits=reader.section(LimitsSettings, "limits"),
+        history=reader.section(HistorySettings, "history"),
         http=reader.section(HttpSettings, "http"),
         log=reader.section(LogSettings, "log"),
         path=path,

@@ -138,6 +138,17 @@ class LimitsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """``[history]``: what is kept of the past."""
+
+    keep_days: int = key(
+        0,
+        kinds.integer(0, 36_500, "days"),
+        "older changes of models are removed; 0: they are kept for ever",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class HttpSettings:
     """``[http]``: health, metrics and the status page."""
 
@@ -182,6 +193,7 @@ class Settings:
     catalogs: tuple[CatalogSettings, ...] = (CatalogSettings(),)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     path: Path | None = None
@@ -191,6 +203,11 @@ class Settings:
     warnings: tuple[str, ...] = ()
     """What is allowed but probably not meant; said once at start and by ``syncer check``."""
 
+    @property
+    def detailed(self) -> tuple[str, ...]:
+        """Names of the catalogs whose models are fetched one by one, too."""
+        return tuple(catalog.name for catalog in self.catalogs if catalog.details)
+
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -198,6 +215,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "database": DatabaseSettings,
         "lease": LeaseSettings,
         "limits": LimitsSettings,
+        "history": HistorySettings,
         "http": HttpSettings,
         "log": LogSettings,
     }

@@ -77,6 +77,8 @@ class Desk:
         )
         self._answered = 0
         self.on_request: Hook | None = None
+        self.retrieved: dict[str, bytes | None] = {}
+        """What is shown of single models instead of themselves; ``None``: they are not found."""
 
     def build_app(self) -> web.Application:
         """A new application over this desk."""
@@ -170,7 +172,10 @@ class Desk:
         self._editing.settle()
         model_id = request.match_info["model_id"]
         record = self._visible(model_id, params, caller)
-        if record is None:
+        shown = self.retrieved.get(model_id, b"")
+        if shown:
+            return Answer(200, shown, rows=1)
+        if record is None or shown is None:
             return refused(404, f"Model {model_id} not found")
         body = whole_model(record, self._moment(params), volatile=self._options.volatile)
         return Answer(200, b'{"model":%b}' % body, rows=1)

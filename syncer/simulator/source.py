@@ -65,6 +65,10 @@ class SimulatedSource(Editing):
     def on_request(self, hook: Hook | None) -> None:
         self._desk.on_request = hook
 
+    def show_retrieved(self, model_id: str, body: bytes | None = b"") -> None:
+        """Let ``GET /models/{id}`` answer so; ``None``: 404, though listed; empty: as it is."""
+        self._desk.retrieved[model_id] = body
+
     @property
     def app(self) -> web.Application:
         """A new application over this source."""

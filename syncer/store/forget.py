@@ -91,6 +91,14 @@ class ForgetStore:
         """Remove the next ``limit`` models after an id; how many, and the last of them."""
         return await self._delete("delete_models", after, limit)
 
+    async def delete_changes(self, after: str, limit: int) -> tuple[int, str]:
+        """Remove the next ``limit`` changes from an id on; how many, and the last of the ids."""
+        return await self._delete("delete_changes", after, limit)
+
+    async def delete_details(self, after: str, limit: int) -> tuple[int, str]:
+        """Remove the details of the next ``limit`` models after an id; as ``delete_models``."""
+        return await self._delete("delete_details", after, limit)
+
     async def delete_quarantine(self, after: str, limit: int) -> tuple[int, str]:
         """Remove the next ``limit`` quarantined models after a key; as ``delete_models``."""
         return await self._delete("delete_quarantine", after, limit)

@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 
+from syncer.store.details import DetailCount, count_details
 from syncer.store.pool import Connection, translate
 from syncer.store.queries import Queries
 
@@ -53,6 +54,8 @@ class CatalogRow:
     """When it was last compared with the source (database clock); ``None``: never, as it is now."""
     verify_differences: int | None = None
     """Models that differed then, after the repair if there was one."""
+    details: DetailCount | None = None
+    """How complete the details are; ``None``: they are not fetched."""
     feed_s: float | None = None
     """Since the feed of deleted models was last read whole, in seconds; private catalogs only."""
 
@@ -88,14 +91,23 @@ class QuarantineRow:
 
 
 async def read_status(
-    connection: Connection, queries: Queries
+    connection: Connection, queries: Queries, *, detailed: Sequence[str] = ()
 ) -> tuple[tuple[CatalogRow, ...], tuple[PartitionRow, ...]]:
-    """All known catalogs and their partitions, by name."""
+    """All known catalogs and their partitions, by name.
+
+    ``detailed``: those whose details are fetched, to be counted.
+    """
     with translate():
         catalogs = await connection.fetch(queries["read_status"])
         partitions = await connection.fetch(queries["read_partitions"])
+    counts = dict.fromkeys(detailed, DetailCount())
+    if detailed:
+        counts |= await count_details(connection, queries, detailed)
     return (
-        tuple(CatalogRow(**_dict(record)) for record in catalogs),
+        tuple(
+            CatalogRow(**_dict(record), details=counts.get(record["catalog"]))
+            for record in catalogs
+        ),
         tuple(PartitionRow(**_dict(record)) for record in partitions),
     )
 

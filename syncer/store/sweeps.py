@@ -3,8 +3,9 @@ What a sweep has not seen, and its end: the tombstones.
 
 Owns the seen-set and the transaction that ends a sweep. Never asks the source, never decides
 whether removals may pass: the verdict is a function that is passed in.
-Invariant: tombstones, the guard's count and the end of the sweep commit together; an incomplete
-sweep removes nothing. Everything about single models stays on the server, whatever their number.
+Invariant: tombstones, their change records, the guard's count and the end of the sweep commit
+together; an incomplete sweep removes nothing. Everything about single models stays on the server,
+whatever their number.
 Kind: edge (asyncpg).
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 from syncer.domain import Absences, Cycle, Millis, Scope, SentOrder, to_datetime, to_millis
 from syncer.errors import SweepRefused, SyncerError
+from syncer.store.changes import insert_removals
 from syncer.store.lease import Lease, fence
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.progress import WatermarkRule, finish_cycle
@@ -139,6 +141,7 @@ class SweepStore:
                 removed = await connection.fetch(
                     self.queries["remove_deleted"], self.lease.catalog, ids, confirmed_by
                 )
+                await insert_removals(connection, self.queries, self.lease.catalog, len(removed))
                 return len(removed)
 
     async def finish(
@@ -195,6 +198,7 @@ class SweepStore:
                         end.refused.hint,
                     )
                 await connection.execute(self.queries["delete_seen"], sweep.cycle_id)
+                await insert_removals(connection, self.queries, sweep.catalog, end.removed)
                 return end
 
     async def _read_end(self, connection: Connection, sweep: Cycle) -> SweepEnd:

@@ -296,7 +296,9 @@ class Lookout:
                     f"{len(state.pending)} migrations are missing; this build needs "
                     f"{state.newest_known:04d}"
                 )
-            rows, partitions = await read_status(connection, self._queries)
+            rows, partitions = await read_status(
+                connection, self._queries, detailed=settings.detailed
+            )
         document = build_status(settings, rows, partitions, now=self.clock.now())
         by_name = {row.catalog: row for row in rows}
         size = settings.source.page_size

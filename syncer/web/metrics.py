@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from syncer import __version__
 from syncer.api.observer import OUTCOMES
 from syncer.domain import CycleKind
-from syncer.store.pages import CommitResult
+from syncer.store.merging import CommitResult
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 

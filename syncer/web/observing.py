@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from syncer.domain import Clock, CycleKind
 from syncer.errors import SourceError, Verdict
 from syncer.outcome import CycleOutcome
-from syncer.store.pages import CommitResult
+from syncer.store.merging import CommitResult
 from syncer.web.health import Vitals
 from syncer.web.metrics import Metrics
 from syncer.web.minutes import Minutes

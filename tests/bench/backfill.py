@@ -20,7 +20,17 @@ from bench.process import ProgramFailed, clean_environment, hear, module, run, t
 from bench.source import Source, source_process
 
 OURS = "syncer"
-RIVALS = ("copy", "dlt-csv", "dlt-merge", "dlt-parquet", "dlt-default", "sdk", "sdk-raw")
+WITHOUT_HISTORY = "syncer-no-history"
+RIVALS = (
+    "copy",
+    WITHOUT_HISTORY,
+    "dlt-csv",
+    "dlt-merge",
+    "dlt-parquet",
+    "dlt-default",
+    "sdk",
+    "sdk-raw",
+)
 RIVALS_TABLE = "mirror.models"
 GET_RIVALS = "uv run --group bench python tests/bench/run.py"
 
@@ -62,6 +72,7 @@ def measure(bench: Bench) -> Report:
         f"{bench.models:,} models; ideal requests: {-(-bench.models // PAGE)}",
         f"{CONNECTIONS} connections, {CONCURRENCY} requests at a time, where a contender can",
         "speeds: from the first request to the last commit; 'command': the whole program",
+        f"{WITHOUT_HISTORY}: the same program, writing no change records",
         "copy, the bound, has its rows ready in memory, decodes nothing and asks nothing",
         "dlt-csv, -parquet: Arrow in parallel, appended to a table without key or index",
         "dlt-merge: as dlt-csv, but merged by id, so that it could run twice, as a mirror must",
@@ -92,11 +103,12 @@ def _fill(bench: Bench, source: Source, contender: Contender) -> Figures:
     return figures
 
 
-def _ours(bench: Bench, source: Source) -> Contender:
+def _ours(bench: Bench, source: Source, program: str | None = None, label: str = OURS) -> Contender:
     def work(url: str) -> Spent:
-        return spend(write_config(bench.place / "ours.toml", url, source.base_url), "backfill")
+        config = write_config(bench.place / "ours.toml", url, source.base_url)
+        return spend(config, "backfill", program=program)
 
-    return Contender(OURS, work, table="scenario.models", has_schema=True)
+    return Contender(label, work, table="scenario.models", has_schema=True)
 
 
 @contextmanager
@@ -113,6 +125,7 @@ def _copy(bench: Bench, source: Source) -> Iterator[Contender]:
 
 
 def _rivals(bench: Bench, source: Source) -> Iterator[Contender]:
+    yield _ours(bench, source, "without_history", WITHOUT_HISTORY)
     if _installed("dlt", "pyarrow", "psycopg2"):
         yield _dlt(bench, source, "csv", "dlt-csv")
         yield _dlt(bench, source, "merge", "dlt-merge")

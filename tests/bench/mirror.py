@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figures
-from bench.process import SYNCER, Ended, clean_environment, run
+from bench.process import SYNCER, Ended, clean_environment, module, run
 from bench.server import Server
 from bench.source import Source
 
@@ -100,9 +100,12 @@ def work_seconds(ended: Ended) -> float:
     return sum(each["duration_s"] for each in ended.events if each["event"] == "cycle_finished")
 
 
-def spend(config: Path, *arguments: str) -> Spent:
-    """Run a command to its end; what it took."""
-    ended = syncer(config, *arguments)
+def spend(config: Path, *arguments: str, program: str | None = None) -> Spent:
+    """Run a command to its end, of syncer or of a program of this suite; what it took."""
+    words = command(config, *arguments)
+    if program is not None:
+        words = module(program, *words[1:])
+    ended = run(words, clean_environment())
     return Spent(work_seconds(ended), ended.seconds, ended.cpu_s, ended.peak_bytes)
 
 

@@ -22,7 +22,9 @@ from syncer.store.queries import load_queries
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NOTHING = {"models": 0, "quarantine": 0, "cycle": 0, "catalog": 0, "checkpoint": 0}
+NOTHING = dict.fromkeys(
+    ("models", "model_changes", "quarantine", "cycle", "catalog", "checkpoint"), 0
+)
 QUESTION = "Type 'yes' to remove it: "
 MANY = 12_000
 """More than two batches."""
@@ -62,7 +64,7 @@ async def test_yes_removes_the_catalog_and_nothing_else(place: Place, url: str) 
     ended = await answered(place, b"yes\n")
 
     assert ended.code == 0, ended.stderr
-    assert "forgot old: 20 models, 5 in quarantine and 4 cycles removed" in ended.stdout
+    assert "forgot old: 20 models, 23 changes, 5 in quarantine and 4 cycles removed" in ended.stdout
     assert await rows_left(url, "old") == NOTHING
     assert [await everything_of(url, name) for name in ("kept", "public")] == others
     assert await lease_holder(url, "old") is None

@@ -36,9 +36,14 @@ PAGE_SIZE = 10
 
 COMPLETES_A_CYCLE = """
     SELECT EXISTS (
-        SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND state = 'idle in transaction'
-            AND query LIKE '/* syncer finish_catalog_cycle */%'
+        SELECT FROM pg_stat_activity AS a
+        JOIN pg_locks AS l USING (pid)
+        WHERE a.datname = current_database() AND a.state = 'idle in transaction'
+            AND (
+                a.query LIKE '/* syncer finish_catalog_cycle */%'
+                OR a.query LIKE '/* syncer insert_changes */%'
+            )
+            AND l.relation = 'syncer.catalog'::regclass AND l.mode = 'RowExclusiveLock'
     )
 """
 """Whether an open transaction has just said that a cycle is complete: its COMMIT comes next."""

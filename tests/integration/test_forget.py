@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
     from syncer.forget import RetiredCatalog
 
-NOTHING = {"models": 0, "quarantine": 0, "cycle": 0, "catalog": 0, "checkpoint": 0}
+NOTHING = {
+    "models": 0,
+    "model_changes": 0,
+    "quarantine": 0,
+    "cycle": 0,
+    "catalog": 0,
+    "checkpoint": 0,
+}
 MODELS = 20
 CONFIG = {"SYNCER_SOURCE__BASE_URL": "http://127.0.0.1:0/v1"}
 
@@ -106,7 +113,7 @@ async def test_a_catalog_is_forgotten_in_batches_and_no_other_is_touched(url: st
 
     gone = await forget(url, progress=progress)
 
-    assert gone == Forgotten(models=20, quarantined_models=5, cycles=4)
+    assert gone == Forgotten(models=20, changes=23, quarantined_models=5, cycles=4)
     assert progress.batches == [7, 7, 6]
     assert await rows_left(url, "old") == NOTHING
     assert [await everything_of(url, name) for name in ("ol", "older")] == others
@@ -116,7 +123,7 @@ async def test_a_catalog_is_forgotten_in_batches_and_no_other_is_touched(url: st
 async def test_an_empty_catalog_is_forgotten_too(url: str) -> None:
     await fill(url, "empty", models=0, removed=0, quarantined=0, cycles=0)
 
-    assert await forget(url, "empty") == Forgotten(0, 0, 0)
+    assert await forget(url, "empty") == Forgotten(0, 0, 0, 0)
     assert await rows_left(url, "empty") == NOTHING
 
 
@@ -127,10 +134,14 @@ async def test_a_batch_goes_on_after_the_last_key_and_is_no_larger_than_asked(ur
         assert await store.delete_models("", 6) == (6, "m0000006")
         assert await store.delete_models("m0000010", 6) == (6, "m0000016")
         assert await store.delete_models("m0000020", 6) == (0, "m0000020")
+        # The first model has two changes: where a batch ends between them, the next goes on there.
+        assert await store.delete_changes("", 1) == (1, "m0000001")
+        assert await store.delete_changes("m0000001", 5) == (5, "m0000003")
         assert await store.delete_quarantine("q1", 2) == (2, "q3")
         assert (await store.delete_cycles(0, 3))[0] == 3
         assert await rows_left(url, "old") == {
             "models": 8,
+            "model_changes": 17,
             "quarantine": 3,
             "cycle": 1,
             "catalog": 1,
@@ -150,7 +161,7 @@ async def test_a_stop_between_two_batches_keeps_what_was_done_and_the_next_run_g
     assert (await rows_left(url, "old"))["models"] == MODELS - 2 * 7
     assert await shown(url, "old") == 0
     assert await lease_holder(url, "old") is None
-    assert await forget(url) == Forgotten(models=6, quarantined_models=5, cycles=4)
+    assert await forget(url) == Forgotten(models=6, changes=23, quarantined_models=5, cycles=4)
     assert await rows_left(url, "old") == NOTHING
 
 
@@ -236,6 +247,7 @@ async def test_a_lease_that_is_lost_after_a_batch_stops_the_next_one(url: str) -
 
     assert await rows_left(url, "old") == {
         "models": MODELS - 7,
+        "model_changes": 23,
         "quarantine": 5,
         "cycle": 4,
         "catalog": 1,

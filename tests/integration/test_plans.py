@@ -25,6 +25,7 @@ CATALOG = "public"
 AT = "2025-03-01Z"
 BY_KEY = {"models_pkey": "id"}
 PAGE_OF, ROWS, HASHES, TIMES, TEXTS = "page", "rows", "hashes", "times", "texts"
+OPERATIONS, NOTHINGS = "operations", "nothings"
 """What a page of the mirror holds, as arguments."""
 
 FEW = "broken models are few"
@@ -52,6 +53,14 @@ HOT: Mapping[str, Hot] = {
     "recognise_models": Hot([CATALOG, PAGE_OF, TEXTS], BY_KEY),
     "choose_models": Hot([CATALOG, PAGE_OF, HASHES, TIMES], BY_KEY),
     "lock_models": Hot([CATALOG, PAGE_OF], BY_KEY),
+    "lock_contents": Hot([CATALOG, PAGE_OF], BY_KEY),
+    "lock_changes": Hot(),
+    "insert_changes": Hot(
+        [CATALOG, PAGE_OF, OPERATIONS, NOTHINGS, NOTHINGS, TIMES], {"model_changes_pkey": ""}
+    ),
+    "insert_removals": Hot(
+        [CATALOG], {"models_removed_at_idx": "removed_at", "model_changes_pkey": ""}
+    ),
     "update_models": Hot([ROWS, CATALOG], BY_KEY),
     "clear_quarantine": Hot([CATALOG, PAGE_OF, "1"], reads_whole="quarantine", because=FEW),
     "upsert_quarantine": Hot([CATALOG, "k", "r", "raw", "hash", "1"]),
@@ -105,6 +114,28 @@ HOT: Mapping[str, Hot] = {
     "list_recent_changes": Hot(["12"], {"models_updated_at_idx": "catalog"}),
     "count_hourly_changes": Hot([AT, "50000"], {"models_updated_at_idx": "updated_at"}),
     "sample_history": Hot(["4000"]),
+    # with each hour of the daemon and each sync, where changes are not kept for ever
+    "raise_kept_since": Hot(
+        ["30"],
+        {"model_changes_committed_at_idx": "committed_at"},
+        reads_whole="history",
+        because="it is one row",
+    ),
+    "drop_changes": Hot(["0", "9000", "5000"], {"model_changes_pkey": "change_id"}),
+    # with each poll of a catalog whose details are fetched, and for each of them
+    "list_changed_details": Hot([CATALOG, "19990", "1000"], {"model_changes_pkey": "change_id"}),
+    "list_due_details": Hot([CATALOG, "100"], {"detail_failure_retry_at_idx": "retry_at"}),
+    "list_open_details": Hot([CATALOG, "model_00001000", "100"], BY_KEY),
+    "read_last_change": Hot(),
+    "store_detail": Hot(
+        [CATALOG, "model_00000003", "{}", "x", "x", AT], {"model_details_pkey": "id"}
+    ),
+    "delete_inputs": Hot([CATALOG, "model_00000003"], {"model_inputs_pkey": "id"}),
+    "insert_inputs": Hot([CATALOG, "model_00000003"], {"model_details_pkey": "id"}),
+    "record_detail_failure": Hot([CATALOG, "model_00000003", "x", "reason", "300 s"]),
+    # with each change that somebody follows
+    "read_changes": Hot(["19000", "200"], {"model_changes_pkey": "change_id"}),
+    "read_change_ends": Hot(),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
     "doubt_models": Hot([CATALOG, PAGE_OF, TIMES, TIMES], BY_KEY),
@@ -159,11 +190,14 @@ COLD: Mapping[str, Sequence[str]] = {
         "move_budget",
         "read_budget",
     ),
-    "for a person who waits: an order, a proof, the quarantine, a plan, the demo": (
+    "for a person or monitor who waits: an order, a proof, the quarantine, a plan, the demo": (
+        "count_details",
         "count_types",
         "dismiss_quarantine",
+        "export_models",
         "finish_order",
         "list_newest",
+        "list_mirrored",
         "list_quarantine",
         "place_order",
         "record_verified",
@@ -177,7 +211,9 @@ COLD: Mapping[str, Sequence[str]] = {
     "syncer forget: in batches, tested for their steps in test_forget.py": (
         "count_catalog",
         "delete_catalog",
+        "delete_changes",
         "delete_cycles",
+        "delete_details",
         "delete_models",
         "delete_quarantine",
         "list_catalogs",
@@ -185,12 +221,14 @@ COLD: Mapping[str, Sequence[str]] = {
     ),
     "migrations and checks: no table of ours, or one of a few rows": (
         "check_rows",
+        "check_reader",
         "create_migration",
         "describe_server",
         "find_migration",
         "insert_migration",
         "limit_migration",
         "list_missing_rights",
+        "list_reader_grants",
         "lock_migration",
         "read_findings",
         "read_migrations",
@@ -219,6 +257,8 @@ SELECT
     array_agg(content_hash)::text AS hashes,
     array_agg(updated_at)::text AS times,
     array_agg(fingerprint)::text AS texts,
+    array_agg('insert'::text)::text AS operations,
+    array_agg(NULL::jsonb)::text AS nothings,
     array_agg(jsonb_populate_record(NULL::syncer.model_row, to_jsonb(m)))::text AS rows
 FROM (SELECT * FROM scenario.models WHERE catalog = $1 ORDER BY created_at LIMIT $2) AS m
 """

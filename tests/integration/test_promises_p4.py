@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from support.commit_cutter import CommitCutter
 from support.commits import Series, broken_promises, commits_cancelled_everywhere
+from support.history import lies
 from support.mirror import START, Mirror, SourceTime, add_models, mirroring, new_source, spread
 from support.scenes import add_newest
 from support.tcp_proxy import through
@@ -86,6 +87,7 @@ async def test_a_connection_lost_at_the_commit_is_found_out_and_nothing_is_store
             done = await mirror.sync(database__url=through(proxy, migrated_database_url))
 
             assert [] == await mirror.differences()
+            assert [] == await lies(mirror.observer)
             assert done.complete
             assert proxy.struck >= 3
             assert done.requests <= PAGES + 3
@@ -113,6 +115,7 @@ async def test_a_session_that_the_server_ends_costs_no_page_and_no_row(
             done = await mirror.sync()
 
         assert [] == await mirror.differences()
+        assert [] == await lies(mirror.observer)
         assert done.complete
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command import Place
+from support.history import lies
 from support.mirror import SourceTime, mirroring, new_source
 from support.oracle_checks import backwards
 from support.oracle_edits import TRACED, UNTRACED, Author, Edit, Turn
@@ -97,6 +98,7 @@ async def killed_and_at_rest(url: str, place: Place, seed: int) -> None:
             await kill(place, source, author, rng)
             found = await look(mirror.observer)
             assert [] == list(backwards(last, found))
+            assert [] == await lies(mirror.observer)
             last = found
         world = World(mirror, author)
         try:

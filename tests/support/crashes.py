@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from support.hand_made import AT_MS, CATALOG, make_batch, make_model, make_page
+from support.history import lies
 from support.mirror import (
     START,
     Mirror,
@@ -126,7 +127,7 @@ class ShortCycle:
         return int(claimed["pages"])
 
     async def broken_promises(self) -> list[str]:
-        """Where rows, quarantine, checkpoint and cycle disagree."""
+        """Where rows, change records, quarantine, checkpoint and cycle disagree."""
         claimed = await self._claimed()
         pages, is_over = claimed["pages"], claimed["pages"] > LAST_PAGE
         found = dict(await self.mirror.observer.fetchrow(STORED, self.name) or ())
@@ -141,7 +142,10 @@ class ShortCycle:
             "phase": phases[pages],
             "finished": is_over,
         }
-        return [] if found == right else [f"{self.name}, page {pages}: {found} instead of {right}"]
+        told = await lies(self.mirror.observer)
+        if found != right:
+            told.append(f"{self.name}, page {pages}: {found} instead of {right}")
+        return told
 
     async def _claimed(self) -> Any:
         return await self.mirror.observer.fetchrow(CLAIMS, self.cycle.cycle_id)
@@ -289,4 +293,5 @@ async def _promises_of_sync(mirror: Mirror) -> list[str]:
     else:
         # It asks again from one millisecond before the last row that it has stored.
         claimed = (after_at - LONG_AGO) // timedelta(seconds=1) + 2
-    return [] if stored == claimed else [f"{stored} models stored, {claimed} claimed"]
+    told = await lies(mirror.observer)
+    return told if stored == claimed else [*told, f"{stored} models stored, {claimed} claimed"]

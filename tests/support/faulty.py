@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from support.history import lies
 from support.mirror import (
     START,
     Mirror,
@@ -104,7 +105,8 @@ async def broken_promises(mirror: Mirror) -> list[str]:
     removed = await mirror.value(
         "SELECT count(*) FROM scenario.models WHERE removed_at IS NOT NULL"
     )
-    broken = [f"{removed} removed"] if removed else []
+    broken = await lies(mirror.observer)
+    broken += [f"{removed} removed"] if removed else []
     models = mirror.source.live_models()
     for difference in await mirror.differences():
         what, _, model_id = difference.partition(" ")

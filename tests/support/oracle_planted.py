@@ -22,7 +22,9 @@ from syncer.crawl import Fetcher
 from syncer.domain import CycleKind, SentOrder
 from syncer.reconcile import Reconciliation
 from syncer.store import catalogs, effects, pages, progress, sweeps
-from syncer.store.pages import CommitResult, PageStore
+from syncer.store.changes import insert_changes
+from syncer.store.merging import CommitResult
+from syncer.store.pages import PageStore
 from syncer.store.pool import translate
 
 if TYPE_CHECKING:
@@ -80,11 +82,12 @@ def checkpoint_first(patch: pytest.MonkeyPatch) -> None:
                     except effects.AlreadyCommitted:
                         return CommitResult()
                 async with connection.transaction():
-                    merged = await self._merge(connection, batch, effect.sweep)
+                    merged, changes = await self._merge(connection, batch, effect.sweep)
                     await self._quarantine(connection, batch)
                     ended = await effect.finish(
                         connection, self.queries, effects.Merged(merged.wrote)
                     )
+                    await insert_changes(connection, self.queries, batch.catalog, changes)
             return replace(merged, cycle_finished=ended)
 
     patch.setattr(PageStore, "_try_commit", two_transactions)

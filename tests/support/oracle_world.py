@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from support import history
 from support import oracle_checks as checks
 from support.mirror import (
     Done,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 WRONG_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
 BY_ITSELF = End()
+REMEMBERED = 3
+"""Instants of the past that are asked about after each job."""
 QUIET_CYCLES = 3
 """A cycle that was interrupted may have to end first, and a span be read until it is believed."""
 JOBS: dict[str, Callable[[], Job]] = {
@@ -88,6 +91,9 @@ class World:
     by_sweep: list[tuple[bool, frozenset[str]]] = field(default_factory=list)
     fenced: str | None = None
     """What a process without the lease must leave as it is."""
+
+    past: list[tuple[datetime, history.Contents]] = field(default_factory=list)
+    """Some instants, and what was live then."""
 
     def __post_init__(self) -> None:
         self.process = Process(self.mirror, self._note)
@@ -153,11 +159,26 @@ class World:
             checks.unconfirmed(before, after, self.by_sweep),
             *(self._passed_over(after, kind, ended) for kind in self.by_walk),
             checks.overtaken(after, self.by_job) if is_calm and _is_complete(ended) else (),
+            await history.lies(self.mirror.observer),
+            await self._misremembered(),
         )
         _require_none(broken)
         if self.fenced is not None and self.fenced != await fingerprint(self.mirror.observer):
             raise AssertionError("a process wrote although its lease was another's")
         self.before = after
+
+    async def _misremembered(self) -> list[str]:
+        """Instants at which the mirror now tells something else than it held then."""
+        observer = self.mirror.observer
+        wrong = [
+            f"at {at} the mirror did not hold what models_at tells"
+            for at, held in self.past
+            if held != await history.contents_at(observer, at)
+        ]
+        at = await observer.fetchval("SELECT max(committed_at) FROM scenario.model_changes")
+        if at is not None:
+            self.past = [*self.past[-REMEMBERED:], (at, await history.live_contents(observer))]
+        return wrong
 
     def _passed_over(
         self, after: Snapshot, kind: CycleKind, ended: Done | BaseException

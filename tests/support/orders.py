@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from syncer.context import CatalogContext
-    from syncer.store.pages import CommitResult
+    from syncer.store.merging import CommitResult
 
 Version = tuple[str, int, int]
 """Name, ``updatedAt`` as milliseconds after ``AT_MS``, and the number of the request."""

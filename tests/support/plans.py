@@ -20,6 +20,7 @@ CYCLE = "1"
 
 FILL = """
 ALTER TABLE scenario.models SET (autovacuum_enabled = false);
+ALTER TABLE scenario.model_changes SET (autovacuum_enabled = false);
 ALTER TABLE syncer.quarantine SET (autovacuum_enabled = false);
 ALTER TABLE syncer.cycle SET (autovacuum_enabled = false);
 ALTER TABLE syncer.checkpoint SET (autovacuum_enabled = false);
@@ -48,6 +49,22 @@ SELECT
     CASE WHEN n % 100 = 7 THEN timestamptz '2025-07-01Z' END,
     CASE WHEN n % 100 = 7 THEN 'absent' END
 FROM generate_series(1, 20000) AS n;
+
+INSERT INTO scenario.model_changes (catalog, id, operation, source_updated_at, committed_at)
+SELECT catalog, id, 'insert', updated_at, timestamptz '2025-06-01Z' + sent_order * interval '1 s'
+FROM scenario.models ORDER BY sent_order;
+
+ALTER TABLE scenario.model_details SET (autovacuum_enabled = false);
+ALTER TABLE scenario.model_inputs SET (autovacuum_enabled = false);
+ALTER TABLE syncer.detail_failure SET (autovacuum_enabled = false);
+INSERT INTO scenario.model_details
+    (catalog, id, body, content_hash, listed_hash, source_updated_at, fetched_at, changed_at)
+SELECT catalog, id, '{}', content_hash, content_hash, updated_at, now(), now() FROM scenario.models;
+INSERT INTO scenario.model_inputs (catalog, id, position, body)
+SELECT catalog, id, 1, '{}' FROM scenario.models;
+INSERT INTO syncer.detail_failure (catalog, id, listed_hash, reason, tries, failed_at, retry_at)
+SELECT catalog, id, 'x', 'reason', 1, now(), now() + sent_order * interval '1 s'
+FROM scenario.models WHERE sent_order % 10 = 1;
 
 INSERT INTO syncer.quarantine (catalog, key, reason, raw, raw_hash, sent_order)
 SELECT

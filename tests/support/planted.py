@@ -17,8 +17,10 @@ from syncer.errors import RowUnstorable
 from syncer.planner import choose, frontier, walk
 from syncer.planner.walk import Reading, Step
 from syncer.store import pages
+from syncer.store.changes import insert_changes
 from syncer.store.effects import AlreadyCommitted, Effect, Merged, MoveCheckpoint
-from syncer.store.pages import CommitResult, PageStore
+from syncer.store.merging import CommitResult
+from syncer.store.pages import PageStore
 from syncer.store.queries import Queries, load_queries
 
 if TYPE_CHECKING:
@@ -185,8 +187,9 @@ def checkpoint_apart(patch: pytest.MonkeyPatch) -> None:
                 except AlreadyCommitted:
                     return CommitResult()
             async with connection.transaction():
-                await self._merge(connection, batch)
+                _, changes = await self._merge(connection, batch)
                 await self._quarantine(connection, batch)
+                await insert_changes(connection, self.queries, batch.catalog, changes)
         return CommitResult()
 
     patch.setattr(PageStore, "_try_commit", two_transactions)
@@ -198,8 +201,9 @@ def rows_before_checkpoint(patch: pytest.MonkeyPatch) -> None:
     async def two_transactions(self: PageStore, batch: Batch, effect: Effect) -> CommitResult:
         async with self.pool.acquire() as connection:
             async with connection.transaction():
-                await self._merge(connection, batch)
+                _, changes = await self._merge(connection, batch)
                 await self._quarantine(connection, batch)
+                await insert_changes(connection, self.queries, batch.catalog, changes)
             async with connection.transaction():
                 await effect.begin(connection, self.queries)
         return CommitResult()

@@ -36,6 +36,13 @@ SELECT $1, 'm' || lpad(n::text, 7, '0'), now(), now(), '{"some": "thing"}', '\\x
 FROM generate_series(1, $2::int) AS n
 """
 
+_CHANGES = """
+INSERT INTO scenario.model_changes (catalog, id, operation, source_updated_at, committed_at)
+SELECT catalog, id, CASE WHEN n = 1 THEN 'insert' ELSE 'remove' END, updated_at, clock_timestamp()
+FROM scenario.models, generate_series(1, 2) AS n
+WHERE catalog = $1 AND (n = 1 OR removed_at IS NOT NULL)
+"""
+
 _QUARANTINE = """
 INSERT INTO syncer.quarantine (catalog, key, reason, raw, raw_hash, dismissed)
 SELECT $1, 'q' || n, 'broken', '{}', '', n = 1 FROM generate_series(1, $2::int) AS n
@@ -53,7 +60,13 @@ INSERT INTO syncer.checkpoint (cycle_id, partition, phase, sort_key)
 SELECT cycle_id, name, 'walking', 'createdAt' FROM cycle, unnest(ARRAY['a', 'b']) AS name
 """
 
-TABLES = ("scenario.models", "syncer.quarantine", "syncer.cycle", "syncer.catalog")
+TABLES = (
+    "scenario.models",
+    "scenario.model_changes",
+    "syncer.quarantine",
+    "syncer.cycle",
+    "syncer.catalog",
+)
 
 
 async def fill(
@@ -71,6 +84,7 @@ async def fill(
     try:
         await connection.execute(_CATALOG, catalog, retired)
         await connection.execute(_MODELS, catalog, models, removed)
+        await connection.execute(_CHANGES, catalog)
         await connection.execute(_QUARANTINE, catalog, quarantined)
         await connection.execute(_CYCLES, catalog, cycles)
     finally:

@@ -362,6 +362,7 @@ def test_credentials_in_the_file_are_refused_and_not_shown(write: Write, key: st
         ("lease", "ttl_s", [1, 30, 3600], [0, 0.5, -1, 3601]),
         ("limits", "retry_deadline_s", [1], [0, -5]),
         ("limits", "stall_after_s", [301], [0, -5]),
+        ("history", "keep_days", [0, 1, 36500], [-1, 36501, 0.5]),
         ("limits", "max_page_bytes", [1024, 1073741824], [0, 1023, 1073741825, 1e6]),
         ("log", "level", ["debug", "info", "warning", "error"], ["INFO", "trace"]),
         ("log", "format", ["auto", "json", "console"], ["text"]),

@@ -11,7 +11,7 @@ import pytest
 
 from syncer.api import jsontext
 from syncer.api.decode import DecodedPage, decode_model, decode_page, decode_retrieved, list_page
-from syncer.api.record import MAX_ID_BYTES
+from syncer.api.record import MAX_ID_BYTES, MAX_KEY_CHARS
 from syncer.domain import Model, Unusable, format_millis
 from syncer.errors import SourceUnavailable, WalkBroken
 
@@ -150,6 +150,17 @@ def test_a_field_of_unexpected_type_costs_its_column_only(field: str, value: obj
     assert model.drift == (field,)
     assert getattr(model, columns.get(field, field)) is None
     assert json.loads(model.body)[field] == value
+
+
+def test_a_type_or_tag_too_long_for_an_index_costs_its_column() -> None:
+    """Types and tags are index keys: one that fits no page would cost its page."""
+    fits, too_long = "\N{BANANA}" * MAX_KEY_CHARS, "x" * (MAX_KEY_CHARS + 1)
+    whole = decode_usable(encode_record(type=fits, tags=[fits]))
+    cut = decode_usable(encode_record(type=too_long, tags=["a", too_long], source=5))
+
+    assert (whole.type, whole.tags, whole.drift) == (fits, (fits,), ())
+    assert (cut.type, cut.tags, cut.drift) == (None, None, ("type", "source", "tags"))
+    assert json.loads(cut.body)["type"] == too_long
 
 
 def test_a_thumbnail_without_readable_asset_drifts_by_its_path() -> None:

@@ -128,6 +128,37 @@ class TestLimiter:
         assert pytest.approx(60.2, abs=0.3) == polls["poll at 40"]
         assert 10 == most_in_a_minute(sender.times)
 
+    async def test_nobody_waits_for_the_details_of_thousands_of_models(
+        self, clock: VirtualClock
+    ) -> None:
+        """Polls go at once; a sweep begins when the budget has room, before what is left."""
+        limiter = Limiter(max_requests_per_minute=10, max_concurrency=8, clock=clock, reserve=2)
+        sender = Sender(limiter, clock, takes_s=0.1)
+
+        async def fetch_details() -> None:
+            for number in range(12):
+                await sender.send(f"detail {number}", Lane.DETAIL)
+
+        async def later() -> None:
+            await clock.sleep(30.0)
+            await sender.send("poll", Lane.POLL)
+            await sender.send("sweep", Lane.SWEEP)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(4):
+                    group.create_task(fetch_details())
+                group.create_task(later())
+
+        await clock.run(work())
+
+        at = dict(sender.sent)
+        assert pytest.approx(30.0) == at["poll"]
+        # The minute's tokens were spent; it gets the very first of the next.
+        assert pytest.approx(60.2, abs=0.3) == at["sweep"]
+        assert sum(when < at["sweep"] for when in sender.times) == 9
+        assert most_in_a_minute(sender.times) <= 10
+
     async def test_polls_go_before_feed_sweep_verify_and_backfill(
         self, clock: VirtualClock
     ) -> None:
@@ -148,6 +179,7 @@ class TestLimiter:
             "SWEEP",
             "VERIFY",
             "BACKFILL",
+            "DETAIL",
         ]
 
     async def test_a_better_lane_that_arrives_while_a_worse_one_sleeps_goes_first(

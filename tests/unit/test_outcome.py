@@ -22,7 +22,7 @@ from syncer.errors import (
     WalkBroken,
 )
 from syncer.outcome import CycleOutcome, Tally, exit_code_of, worst
-from syncer.store.pages import CommitResult
+from syncer.store.merging import CommitResult
 
 PRECEDENCE = (1, 2, 3, 6, 4, 7, 5)
 """DESIGN §3: several outcomes: the first of these."""

@@ -10,7 +10,7 @@ from support.web import Scrape
 
 from syncer import __version__
 from syncer.api.observer import OUTCOMES
-from syncer.store.pages import CommitResult
+from syncer.store.merging import CommitResult
 from syncer.web.metrics import MODEL_OUTCOMES, Budget, Metrics, Verified
 
 if TYPE_CHECKING:

@@ -1,0 +1,187 @@
+"""
+The commands that take something away: export, sql.
+
+Owns where it goes and what is said beside it. Never decides what a row looks like.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from syncer.cli.frame import Invocation, run_async
+from syncer.errors import ExitCode
+
+STDOUT = "-"
+TOLD_EACH = 10_000
+"""Rows between two words of how far it is."""
+
+
+def _instant(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no time; write 2026-11-01 or 2026-11-01T12:00:00Z"
+        ) from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      syncer export --format parquet --output models.parquet
+      syncer export --format csv > models.csv
+      syncer export --format jsonl --since 2026-11-01 | jq .name""",
+)
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice(["parquet", "jsonl", "csv"]),
+    required=True,
+    help="As what.",
+)
+@click.option(
+    "--output",
+    default=STDOUT,
+    metavar="FILE",
+    help="Appears when it is complete; default: standard output (not for parquet).",
+)
+@click.option(
+    "--catalog", "catalogs", multiple=True, metavar="NAME", help="Only this one; may be repeated."
+)
+@click.option(
+    "--since",
+    callback=_instant,
+    metavar="TIME",
+    help="Only what changed in this mirror since, removed models (removed_at) included; UTC unless "
+    "it says otherwise.",
+)
+@click.pass_obj
+def export(
+    invocation: Invocation,
+    name: str,
+    output: str,
+    catalogs: tuple[str, ...],
+    since: datetime | None,
+) -> None:
+    """Write the live models to a file or to standard output: one consistent moment, any size.
+
+    Needs no right but to read schema scenario. parquet needs 'syncer[parquet]'.
+    """
+    if name == "parquet" and output == STDOUT:
+        raise click.UsageError("parquet is written to a file: name it with --output.")
+    run_async(lambda: _export(invocation, name, output, catalogs, since))
+
+
+async def _export(
+    invocation: Invocation,
+    name: str,
+    output: str,
+    catalogs: tuple[str, ...],
+    since: datetime | None,
+) -> ExitCode:
+    from syncer.cli.outlet import Outlet, OutletClosed  # noqa: PLC0415
+    from syncer.clock import SystemClock  # noqa: PLC0415
+    from syncer.export import Export, Format, export_models  # noqa: PLC0415
+    from syncer.shutdown import cancel_on_signals  # noqa: PLC0415
+
+    settings = invocation.settings()
+    invocation.start_logging(settings)
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        if count - told >= TOLD_EACH:
+            told = count
+            click.echo(f"{count:,} models", err=True)
+
+    try:
+        target = Outlet().write if output == STDOUT else Path(output)
+        with cancel_on_signals(hint="Run it again; no half file was left."):
+            count = await export_models(
+                settings,
+                SystemClock(),
+                Export(Format(name), catalogs, since),
+                target=target,
+                tell=tell,
+            )
+    except OutletClosed:
+        # As with head: whoever read has what it wanted.
+        return ExitCode.OK
+    click.echo(f"{count:,} models exported", err=True)
+    return ExitCode.OK
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      syncer sql
+      syncer sql "SELECT type, count(*) FROM live_models GROUP BY type"
+      syncer sql --json - < question.sql""",
+)
+@click.argument("statement", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
+@click.pass_obj
+def sql(invocation: Invocation, statement: str | None, as_json: bool) -> None:  # noqa: FBT001 - click
+    """Open psql on the mirror, or answer one STATEMENT ('-' reads it from standard input).
+
+    Both only read, unless psql is told otherwise (SET default_transaction_read_only = off). Names
+    are looked up in schema scenario first.
+    """
+    if statement is None and as_json:
+        raise click.UsageError("--json goes with a statement.")
+    text = sys.stdin.read() if statement == STDOUT else statement
+    run_async(
+        lambda: _psql(invocation) if text is None else _answer(invocation, text, as_json=as_json)
+    )
+
+
+async def _answer(invocation: Invocation, statement: str, *, as_json: bool) -> ExitCode:
+    from syncer.cli.outlet import Outlet, OutletClosed  # noqa: PLC0415
+    from syncer.clock import SystemClock  # noqa: PLC0415
+    from syncer.export import reading_session  # noqa: PLC0415
+    from syncer.formats import json_lines, table_lines  # noqa: PLC0415
+    from syncer.shutdown import cancel_on_signals  # noqa: PLC0415
+    from syncer.store.answering import open_answer  # noqa: PLC0415
+
+    settings = invocation.settings()
+    invocation.start_logging(settings)
+    count = 0
+    try:
+        outlet = Outlet()
+        with cancel_on_signals(hint="Ask again, or for less."):
+            async with (
+                reading_session(settings, SystemClock()) as connection,
+                open_answer(connection, statement, by_user=True) as answer,
+            ):
+                encode = (json_lines if as_json else table_lines)(answer.columns)
+                async for rows in answer.batches:
+                    await outlet.write(encode(rows))
+                    count += len(rows)
+                if not count:
+                    await outlet.write(encode([]))
+    except OutletClosed:
+        return ExitCode.OK
+    if not as_json:
+        click.echo(f"({count:,} row{'' if count == 1 else 's'})", err=True)
+    return ExitCode.OK
+
+
+async def _psql(invocation: Invocation) -> ExitCode:
+    from syncer.clock import SystemClock  # noqa: PLC0415
+    from syncer.psql import open_psql  # noqa: PLC0415
+
+    settings = invocation.settings()
+    invocation.start_logging(settings)
+    code = await open_psql(settings, SystemClock())
+    # What psql has said it has said by itself.
+    return ExitCode.OK if code == 0 else ExitCode.USAGE

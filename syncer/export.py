@@ -1,0 +1,174 @@
+"""
+Take the mirror away: one consistent copy in a file, or on standard output.
+
+Owns the snapshot it is read from, and that a file appears whole or not at all. Never writes to the
+database, never keeps more than a batch of rows.
+Kind: conductor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from syncer.config import Settings
+from syncer.domain import Clock
+from syncer.errors import ConfigError
+from syncer.formats import ParquetWriter, csv_lines, json_lines
+from syncer.reading import find_database, require_mirrored, require_readable
+from syncer.store.answering import Answer, open_answer
+from syncer.store.pool import Connection, open_connection
+from syncer.store.queries import load_queries
+
+if TYPE_CHECKING:
+    import io
+
+LONGEST_S: Final = 6 * 3600.0
+"""For one statement, and for a reader that is slow to take what was read."""
+
+
+class Format(enum.StrEnum):
+    """What an export is written as."""
+
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What somebody wants to take away."""
+
+    format: Format
+    catalogs: tuple[str, ...] = ()
+    """Empty: all."""
+    since: datetime | None = None
+    """Only what changed or was removed since, tombstones included; ``None``: the live models."""
+
+
+Write = Callable[[bytes], Awaitable[None]]
+Tell = Callable[[int], None]
+
+
+@contextlib.asynccontextmanager
+async def reading_session(settings: Settings, clock: Clock) -> AsyncIterator[Connection]:
+    """A session that only reads, as long as that may take.
+
+    Raises:
+        StoreError, ConfigError: there is no database that can be read.
+    """
+    async with find_database(settings, clock) as database:
+        connection = await open_connection(
+            database.url,
+            statement_timeout_s=LONGEST_S,
+            idle_in_transaction_timeout_s=LONGEST_S,
+            application_name="syncer reader",
+            read_only=True,
+        )
+        try:
+            yield connection
+        finally:
+            with contextlib.suppress(OSError, TimeoutError):
+                await connection.close(timeout=2)
+
+
+async def export_models(
+    settings: Settings, clock: Clock, export: Export, *, target: Path | Write, tell: Tell
+) -> int:
+    """Write them; returns how many.
+
+    Args:
+        settings: of the run.
+        clock: for the embedded server.
+        export: what to take.
+        target: a file, which appears when it is complete; or where the text goes.
+        tell: told how many rows are written, now and then.
+
+    Raises:
+        ConfigError: a catalog is unknown, the file cannot be written, pyarrow is not installed.
+        StoreError: as the database does.
+    Cancel-safe: yes; then there is no file.
+    """
+    queries = load_queries()
+    if export.format is Format.PARQUET:
+        require_pyarrow()
+    async with reading_session(settings, clock) as connection:
+        await require_readable(connection, queries)
+        await require_mirrored(connection, queries, settings, export.catalogs)
+        statement = queries["export_models"]
+        chosen = list(export.catalogs) or None
+        async with open_answer(connection, statement, chosen, export.since) as answer:
+            if isinstance(target, Path):
+                return await _to_file(answer, export.format, target, tell)
+            return await _to_writer(answer, export.format, target, tell)
+
+
+def require_pyarrow() -> None:
+    """Raise ``ConfigError`` when the extra is not installed."""
+    try:
+        import pyarrow as pa  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "parquet needs the package pyarrow, which is not installed here",
+            hint="Install 'syncer[parquet]', or export as jsonl or csv.",
+        ) from error
+
+
+async def _to_writer(answer: Answer, format_: Format, write: Write, tell: Tell) -> int:
+    encode = (csv_lines if format_ is Format.CSV else json_lines)(answer.columns)
+    count = 0
+    if head := encode([]):
+        await write(head)
+    async for rows in answer.batches:
+        await write(encode(rows))
+        count += len(rows)
+        tell(count)
+    return count
+
+
+async def _to_file(answer: Answer, format_: Format, path: Path, tell: Tell) -> int:
+    with _appearing(path) as file:
+        if format_ is not Format.PARQUET:
+
+            async def write(data: bytes) -> None:
+                file.write(data)
+
+            return await _to_writer(answer, format_, write, tell)
+        parquet, count = ParquetWriter(answer.columns, cast("io.BufferedIOBase", file)), 0
+        async for rows in answer.batches:
+            parquet.write(rows)
+            count += len(rows)
+            tell(count)
+        parquet.close()
+        return count
+
+
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[BinaryIO]:
+    """A file under another name until the block has ended well."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}", hint="Name another place."
+        ) from error

@@ -1,0 +1,83 @@
+"""Details through the real command: kept through kills, shown by status, removed by forget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from support.stored import fetch_value
+
+if TYPE_CHECKING:
+    from support.command import Place
+    from support.serving import Serve
+
+CONFIG = '[[catalog]]\nname = "public"\ndetails = true\npoll_interval_s = 0.2\n'
+STORED = "SELECT count(*) FROM scenario.model_details"
+
+
+async def test_a_sync_says_how_complete_the_details_are_and_so_does_status(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    place.write_config(CONFIG)
+    async with serve(models=30) as source:
+        gone = next(iter(source.live_models()))
+        source.show_retrieved(gone, None)
+        ended = await place.run("sync")
+        status = (await place.run("status", "--json")).document
+
+        assert ended.code == 5, ended.stderr
+        assert "details: 29 fetched; 29 stored, 1 set aside, 0 still open" in ended.stdout
+        assert status["catalogs"][0]["details"] == {"wanted": 30, "stored": 29, "failed": 1}
+        assert await fetch_value(migrated_database_url, STORED) == 29
+
+
+async def test_a_sync_that_is_killed_goes_on_where_it_was(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    place.write_config(CONFIG)
+    async with serve(models=60, latency_ms=20) as source:
+
+        async def has_some() -> bool:
+            return int(await fetch_value(migrated_database_url, STORED)) >= 10
+
+        async with place.start("sync") as running:
+            await running.until(has_some, "some details")
+            running.process.kill()
+            await running.process.wait()
+        killed_with = await fetch_value(migrated_database_url, STORED)
+        ended = await place.run("sync")
+
+        assert ended.code == 0, ended.stderr
+        assert await fetch_value(migrated_database_url, STORED) == 60
+        asked = Counter(
+            each.path for each in source.requests if each.path.startswith("/v1/models/")
+        )
+        assert killed_with < 60
+        # Of what was under way when it was killed, and of nothing else.
+        assert len(asked) == 60
+        assert sum(asked.values()) - 60 <= 8
+
+
+async def test_the_daemon_fetches_what_changes_beside_its_polls(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    place.write_config(CONFIG)
+    async with serve(models=20) as source, place.start("run") as daemon:
+
+        async def has_all() -> bool:
+            return int(await fetch_value(migrated_database_url, STORED)) == 20
+
+        await daemon.until(has_all, "all details")
+        changed = next(iter(source.live_models()))
+        source.update_model(changed, name="renamed")
+
+        async def is_new() -> bool:
+            name = f"SELECT body ->> 'name' FROM scenario.model_details WHERE id = '{changed}'"  # noqa: S608
+            return bool(await fetch_value(migrated_database_url, name) == "renamed")
+
+        await daemon.until(is_new, "the new details")
+        ended = await daemon.stop()
+
+        assert ended.code == 0, ended.stderr
+        said = [each for each in ended.events if each["event"] == "details_fetched"]
+        assert sum(each["fetched"] for each in said) == 21
