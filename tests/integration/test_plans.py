@@ -111,7 +111,9 @@ HOT: Mapping[str, Hot] = {
     "read_last_end": Hot([CATALOG]),
     # with each view of the status page, which refreshes itself
     "list_recent_cycles": Hot(["8"], {"checkpoint_pkey": "cycle_id"}),
-    "list_recent_changes": Hot(["12"], {"models_updated_at_idx": "catalog"}),
+    "list_recent_changes": Hot(
+        ["12"], {"models_updated_at_idx": "catalog", "models_removed_at_idx": "catalog"}
+    ),
     "count_hourly_changes": Hot([AT, "50000"], {"models_updated_at_idx": "updated_at"}),
     "sample_history": Hot(["4000"]),
     # with each hour of the daemon and each sync, where changes are not kept for ever

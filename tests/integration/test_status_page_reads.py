@@ -103,15 +103,17 @@ async def test_recent_changes_are_the_newest_at_the_source_and_say_what_happened
     url = "https://cdn.cloud.scenario.com/thumbnails/a"
     await add_model(connection, "new", hour, body=f'{{"thumbnail": {{"url": "{url}"}}}}')
     await add_model(connection, "changed", hour - timedelta(hours=1), changed=hour)
-    await add_model(connection, "left", hour - timedelta(hours=2), removed=hour, catalog="ours")
+    left = {"seen": hour - timedelta(days=3), "removed": hour - timedelta(minutes=30)}
+    await add_model(connection, "left", hour - timedelta(days=9), catalog="ours", **left)
     await add_model(connection, "hidden", hour + timedelta(hours=1), catalog="gone")
     found = await read_extras(pool, QUERIES)
 
     assert [(each.catalog, each.id, each.what) for each in found.changes] == [
         ("public", "new", "new"),
-        ("public", "changed", "updated"),
         ("ours", "left", "removed"),
+        ("public", "changed", "updated"),
     ]
+    assert found.changes[1].changed_at == left["removed"]
     assert [each.thumbnail_url for each in found.changes] == [url, None, None]
 
 

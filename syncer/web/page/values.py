@@ -43,7 +43,7 @@ class ChangedModel:
     what: str
     """``new``, ``updated`` or ``removed``."""
     updated_at: datetime
-    """By the source's clock."""
+    """By the source's clock; of a removal, when it was confirmed."""
     changed_at: datetime
     """When it reached the mirror, by the database's clock."""
     thumbnail_url: str | None
