@@ -333,6 +333,8 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 -- How much has changed since a time no statistics tell: a planner that believes in a handful would compare each model
 -- with each change.
 SET enable_nestloop = off
+-- Before PostgreSQL 18 that makes a plan look so dear that compiling it would seem worth seconds.
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
