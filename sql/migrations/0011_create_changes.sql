@@ -153,7 +153,7 @@ WHERE NOT EXISTS (SELECT FROM unnest(k.keys) AS e (key) WHERE length(e.key) > 50
 END;
 COMMENT ON FUNCTION syncer.as_keys IS 'As as_words, where an index can hold each; NULL where one is longer.';
 
-CREATE FUNCTION syncer.as_time(value jsonb) RETURNS timestamptz
+CREATE FUNCTION syncer.as_unusual_time(value jsonb) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Never raises: a body may hold anything. Milliseconds, as the source has; finer digits are cut off.
 BEGIN ATOMIC
@@ -209,6 +209,32 @@ CROSS JOIN LATERAL (
         AND coalesce(text.p[8], '0') <= '24' AND coalesce(text.p[9], '0') < '60' AND coalesce(text.p[10], '0') < '60'
         AND coalesce(text.p[14], '0') < '24' AND coalesce(text.p[15], '0') < '60' AND coalesce(text.p[16], '0') < '60'
 ) AS found;
+END;
+COMMENT ON FUNCTION syncer.as_unusual_time IS 'As syncer.as_time, which asks it for what is not of the usual shape.';
+
+CREATE FUNCTION syncer.as_time(value jsonb) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- The pattern that knows every shape takes 3 ms to match, and nearly every time is of one shape.
+BEGIN ATOMIC
+SELECT CASE
+    WHEN jsonb_typeof(value) <> 'string' THEN NULL
+    WHEN text.it ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]+)?Z$'
+        AND substr(text.it, 1, 4) BETWEEN '0002' AND '9999'
+        AND substr(text.it, 6, 2) BETWEEN '01' AND '12'
+        AND substr(text.it, 9, 2) BETWEEN '01' AND CASE
+            WHEN substr(text.it, 6, 2) = '02' THEN '28'
+            WHEN substr(text.it, 6, 2) IN ('04', '06', '09', '11') THEN '30'
+            ELSE '31'
+        END
+        AND substr(text.it, 12, 2) < '24'
+        THEN make_timestamp(
+            substr(text.it, 1, 4)::integer, substr(text.it, 6, 2)::integer, substr(text.it, 9, 2)::integer,
+            substr(text.it, 12, 2)::integer, substr(text.it, 15, 2)::integer,
+            substr(text.it, 18, 2)::integer + rpad(rtrim(substr(text.it, 21, 3), 'Z'), 3, '0')::integer / 1000.0
+        ) AT TIME ZONE 'UTC'
+    ELSE syncer.as_unusual_time(value)
+END
+FROM (SELECT value #>> '{}' AS it) AS text;
 END;
 COMMENT ON FUNCTION syncer.as_time IS
     'The instant of an ISO date in a JSON string, in UTC unless it says otherwise; NULL for anything else.';
@@ -324,6 +350,11 @@ CREATE FUNCTION scenario.models_at(at timestamptz) RETURNS TABLE (
 LANGUAGE plpgsql STABLE
 -- Readers see the tables of schema syncer through it, and no name of theirs stands in for one of ours.
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- How much has changed since a time no statistics tell: a planner that believes in a handful would compare each model
+-- with each change.
+SET enable_nestloop = off
+-- Before PostgreSQL 18 that makes a plan look so dear that compiling it would seem worth seconds.
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -369,12 +400,15 @@ BEGIN
                 WHEN m.changed_at <= models_at.at AND n.operation IS DISTINCT FROM 'update' AND u.names IS NULL
                     THEN m.changed_at
                 ELSE (
-                    SELECT c.committed_at
-                    FROM scenario.model_changes AS c
-                    WHERE c.catalog = m.catalog AND c.id = m.id AND c.committed_at <= models_at.at
-                        AND c.operation <> 'remove'
-                    ORDER BY c.change_id DESC
-                    LIMIT 1
+                    -- OFFSET keeps the planner from looking for the greatest from the end of all changes.
+                    SELECT max(e.committed_at)
+                    FROM (
+                        SELECT c.committed_at
+                        FROM scenario.model_changes AS c
+                        WHERE c.catalog = m.catalog AND c.id = m.id AND c.committed_at <= models_at.at
+                            AND c.operation <> 'remove'
+                        OFFSET 0
+                    ) AS e
                 )
             END AS was_changed_at
         FROM scenario.models AS m
