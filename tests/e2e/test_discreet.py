@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 from support.command import Place
 from support.serving import Serve
-from support.stored import fetch, live_bodies
+from support.stored import fetch
 from support.tcp_proxy import TcpProxy, address_of, proxy_to, through
 from support.web import ask, listening
 
@@ -156,7 +156,11 @@ async def test_what_is_mirrored_and_what_is_quarantined_holds_no_secret(
 
         assert synced.code == 5, synced.stderr
         assert {request.auth for request in source.requests} == {"basic"}
-        usable = (await live_bodies(migrated_database_url))["model_usable"]
+        (row,) = await fetch(
+            migrated_database_url,
+            "SELECT body::text FROM scenario.models WHERE id = 'model_usable'",
+        )
+        usable = json.loads(row["body"])
         assert usable["parameters"]["rank"] == 64
         assert usable["thumbnail"]["url"] == SIGNED_URL.partition("?")[0]
         kept = await fetch(migrated_database_url, "SELECT key, raw FROM syncer.quarantine")

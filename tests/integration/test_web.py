@@ -89,8 +89,10 @@ class Watched:
     async def work(self, job: Job) -> None:
         result = await run_job(self.runtime, self.runtime.settings.catalogs, job)
         assert all(each.complete for each in result.catalogs[0].cycles)
-        seen = self.lookout.snapshot
-        await until(lambda: self.lookout.snapshot is not seen, "another look at the database")
+        # The next one may have begun before the job had ended.
+        for _ in range(2):
+            seen = self.lookout.snapshot
+            await until(lambda: self.lookout.snapshot is not seen, "another look at the database")  # noqa: B023 - awaited here
 
     def scrape(self) -> Scrape:
         return Scrape(self.lookout.exposition().decode())

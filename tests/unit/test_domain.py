@@ -81,13 +81,14 @@ def test_an_entrys_time_depends_on_the_order_that_is_asked() -> None:
     assert key_time(Unusable("x", "no dates", b""), SortKey.UPDATED) is None
 
 
-def test_polls_go_first_and_backfills_last() -> None:
+def test_polls_go_first_and_details_last() -> None:
     assert sorted(Lane) == [
         Lane.POLL,
         Lane.DELETED_FEED,
         Lane.SWEEP,
         Lane.VERIFY,
         Lane.BACKFILL,
+        Lane.DETAIL,
     ]
 
 
