@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from syncer.config import Settings, require_database
-from syncer.database import open_database, open_reader
+from syncer.database import Database, open_database, open_reader
 from syncer.domain import Clock
-from syncer.errors import SchemaMismatch
+from syncer.errors import ConfigError, SchemaMismatch
 from syncer.status import Document, build_status
-from syncer.store.migrate import read_state
+from syncer.store.following import ReaderFacts, check_reader, list_mirrored
+from syncer.store.migrate import MigrationState, read_state
 from syncer.store.pool import Connection
-from syncer.store.queries import load_queries
+from syncer.store.queries import Queries, load_queries
 from syncer.store.status import (
     QuarantineRow,
     dismiss_quarantine,
@@ -64,6 +65,58 @@ async def dismiss_models(
 
 
 @contextlib.asynccontextmanager
+async def find_database(settings: Settings, clock: Clock) -> AsyncIterator[Database]:
+    """The configured database, or the embedded one if it was ever filled; none is made.
+
+    Raises:
+        SchemaMismatch: there is no embedded database yet.
+        ConfigError: no database is configured and none may be embedded.
+    """
+    require_database(settings)
+    if not settings.database.url and not _has_embedded(settings.database.data_dir):
+        raise SchemaMismatch(
+            f"nothing is mirrored yet: {settings.database.data_dir} holds no database",
+            hint="Run 'syncer sync' first, or name a database that is filled in database.url.",
+        )
+    async with open_database(settings, clock=clock) as database:
+        yield database
+
+
+async def require_readable(connection: Connection, queries: Queries) -> ReaderFacts:
+    """Make sure that the schema fits this build, as far as the user may see which one it is.
+
+    A role that may read schema scenario alone cannot; what is missing then shows when it is read.
+
+    Raises:
+        SchemaMismatch: the schema is behind or ahead.
+    """
+    facts = await check_reader(connection, queries)
+    if facts.sees_migrations:
+        _refuse_pending(await read_state(connection))
+    return facts
+
+
+async def require_mirrored(
+    connection: Connection, queries: Queries, settings: Settings, names: Sequence[str]
+) -> None:
+    """Refuse names of catalogs that neither this database nor the configuration has ever had.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    configured = {catalog.name for catalog in settings.catalogs}
+    if not set(names) - configured:
+        return
+    known = configured | set(await list_mirrored(connection, queries))
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"there is no catalog '{name}', neither in the database nor in the configuration",
+                hint=f"Name one of those that are: {', '.join(sorted(known))}.",
+            )
+
+
+@contextlib.asynccontextmanager
 async def open_existing(settings: Settings, clock: Clock) -> AsyncIterator[Connection | None]:
     """A connection to a database that has our schema; ``None`` when there is no database yet.
 
@@ -78,11 +131,14 @@ async def open_existing(settings: Settings, clock: Clock) -> AsyncIterator[Conne
         open_database(settings, clock=clock) as database,
         open_reader(settings, database.url) as connection,
     ):
-        state = await read_state(connection)
-        if state.pending:
-            at = f"at migration {state.applied[-1]:04d}" if state.applied else "empty"
-            raise SchemaMismatch(f"the database is {at}, this build needs {state.newest_known:04d}")
+        _refuse_pending(await read_state(connection))
         yield connection
+
+
+def _refuse_pending(state: MigrationState) -> None:
+    if state.pending:
+        at = f"at migration {state.applied[-1]:04d}" if state.applied else "empty"
+        raise SchemaMismatch(f"the database is {at}, this build needs {state.newest_known:04d}")
 
 
 def _has_embedded(data_dir: Path) -> bool:

@@ -72,6 +72,39 @@ def stop_on_signals(
 
 
 @contextlib.contextmanager
+def cancel_on_signals(*, hint: str) -> Iterator[None]:
+    """SIGTERM and SIGINT end at once what only reads; a second one ends the process.
+
+    Args:
+        hint: what to do next, of the error that is raised.
+
+    Raises:
+        Stopped, Interrupted: the work was cancelled by a signal.
+    """
+    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), StopSignal()
+    timers: list[asyncio.TimerHandle] = []
+
+    def asked(signum: signal.Signals) -> None:
+        if stop.is_set or task is None:
+            os._exit(128 + signum)
+        stop.set((Interrupted if signum is signal.SIGINT else Stopped)(hint=hint))
+        task.cancel()
+        timers.append(loop.call_later(GRACE_S + LAST_S, os._exit, 128 + signum))
+
+    try:
+        with _signals({signal.SIGTERM: asked, signal.SIGINT: asked}, stop):
+            yield
+    except asyncio.CancelledError:
+        if task is None or stop.reason is None:
+            raise
+        task.uncancel()
+        raise stop.reason from None
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+@contextlib.contextmanager
 def _signals(
     handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]], stop: StopSignal
 ) -> Iterator[None]:

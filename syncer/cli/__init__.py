@@ -11,6 +11,7 @@ from __future__ import annotations
 import click
 
 from syncer import __version__
+from syncer.cli.changes import changes
 from syncer.cli.checkup import check
 from syncer.cli.demo import demo
 from syncer.cli.forget import forget
@@ -61,6 +62,7 @@ for command in (
     sweep,
     verify,
     status,
+    changes,
     quarantine,
     forget,
     run,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PRINTERS = frozenset({"click", "rich"})
+_PRINTERS = ("click", "rich", "syncer.cli.outlet")
 """Who writes to standard output for us; they touch no file but it."""
 
 
@@ -242,7 +242,9 @@ def _is_unprinted(error: BaseException) -> bool:
     while innermost and innermost.tb_next:
         innermost = innermost.tb_next
     module = str(innermost.tb_frame.f_globals.get("__name__")) if innermost else ""
-    return isinstance(error, OSError) and module.partition(".")[0] in _PRINTERS
+    return isinstance(error, OSError) and f"{module}.".startswith(
+        tuple(f"{printer}." for printer in _PRINTERS)
+    )
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -98,8 +98,17 @@ async def open_connection(
     idle_in_transaction_timeout_s: float,
     application_name: str,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    read_only: bool = False,
 ) -> Connection:
     """A connection of its own under the same settings as the pool's; the caller closes it.
+
+    Args:
+        url: of the database.
+        statement_timeout_s: for one statement.
+        idle_in_transaction_timeout_s: for a pause inside a transaction.
+        application_name: what the server shows.
+        connect_timeout_s: for name look-up, TCP, TLS and log-in together.
+        read_only: each transaction is, unless it says otherwise.
 
     Raises:
         ConfigError: the URL, the user, the password or the database is wrong.
@@ -114,7 +123,8 @@ async def open_connection(
                 statement_timeout_s=statement_timeout_s,
                 idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
                 application_name=application_name,
-            ),
+            )
+            | ({"default_transaction_read_only": "on"} if read_only else {}),
         )
         with ExitStack() as unless_ready:
             unless_ready.callback(connection.terminate)

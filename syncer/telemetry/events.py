@@ -21,6 +21,8 @@ class Event(enum.StrEnum):
     BUDGET_AWAITED = "budget_awaited"
     CATALOG_FORGOTTEN = "catalog_forgotten"
     CATALOG_RETIRED = "catalog_retired"
+    CHANGES_EXPIRED = "changes_expired"
+    CHANGES_RESUMED = "changes_resumed"
     CONFIG_NOTICED = "config_noticed"
     CONFIG_REJECTED = "config_rejected"
     CONFIG_RELOADED = "config_reloaded"

@@ -105,6 +105,9 @@ HOT: Mapping[str, Hot] = {
     "list_recent_changes": Hot(["12"], {"models_updated_at_idx": "catalog"}),
     "count_hourly_changes": Hot([AT, "50000"], {"models_updated_at_idx": "updated_at"}),
     "sample_history": Hot(["4000"]),
+    # with each batch of whoever follows the changes
+    "read_changes": Hot(["5000", "200"], {"model_changes_pkey": "change_id"}),
+    "read_change_ends": Hot(),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
     "doubt_models": Hot([CATALOG, PAGE_OF, TIMES, TIMES], BY_KEY),
@@ -163,6 +166,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "count_types",
         "dismiss_quarantine",
         "finish_order",
+        "list_mirrored",
         "list_newest",
         "list_quarantine",
         "place_order",
@@ -184,6 +188,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "void_catalog",
     ),
     "migrations and checks: no table of ours, or one of a few rows": (
+        "check_reader",
         "check_rows",
         "create_migration",
         "describe_server",
