@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from syncer.cli.frame import Invocation, fail, guard, run_async
 from syncer.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
 
 
 @click.command(
@@ -45,17 +49,33 @@ def init(path: Path) -> None:
 
 @click.command(
     epilog="""\b
-    Example:
-      syncer migrate --dry-run""",
+    Examples:
+      syncer migrate --dry-run
+      syncer migrate --reader-role scenario_reader
+
+    \b
+    A reader role is a group that nobody logs in as. Make a login for each tool or person and
+    let it read, as an administrator:
+      CREATE ROLE metabase LOGIN PASSWORD '…';
+      GRANT scenario_reader TO metabase;""",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--reader-role",
+    metavar="NAME",
+    help="Let this role read schema scenario and nothing else; created (NOLOGIN) if missing.",
+)
 @click.pass_obj
-def migrate(invocation: Invocation, dry_run: bool) -> None:  # noqa: FBT001 - click passes by name
-    """Bring the database schema up to date."""
-    run_async(lambda: _migrate(invocation, dry_run=dry_run))
+def migrate(
+    invocation: Invocation,
+    dry_run: bool,  # noqa: FBT001 - click passes by name
+    reader_role: str | None,
+) -> None:
+    """Bring the database schema up to date, and let others read it."""
+    run_async(lambda: _migrate(invocation, dry_run=dry_run, reader_role=reader_role))
 
 
-async def _migrate(invocation: Invocation, *, dry_run: bool) -> ExitCode:
+async def _migrate(invocation: Invocation, *, dry_run: bool, reader_role: str | None) -> ExitCode:
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.database import migrate_database, open_database, open_reader  # noqa: PLC0415
     from syncer.store.migrate import read_state  # noqa: PLC0415
@@ -69,12 +89,28 @@ async def _migrate(invocation: Invocation, *, dry_run: bool) -> ExitCode:
             for migration in state.pending:
                 click.echo(f"would apply {migration.label}")
             click.echo(f"{len(state.pending)} pending, {len(state.applied)} applied")
-            return ExitCode.OK
-        applied = await migrate_database(settings, database.url)
-    for label in applied:
-        click.echo(f"applied {label}")
-    click.echo(f"{len(applied)} applied; the schema is up to date")
+        else:
+            applied = await migrate_database(settings, database.url)
+            for label in applied:
+                click.echo(f"applied {label}")
+            click.echo(f"{len(applied)} applied; the schema is up to date")
+        if reader_role is not None:
+            await _admit(settings, database.url, reader_role, dry_run=dry_run)
     return ExitCode.OK
+
+
+async def _admit(settings: Settings, url: str, role: str, *, dry_run: bool) -> None:
+    from syncer.database import admit_reader  # noqa: PLC0415
+
+    grants = await admit_reader(settings, url, role, dry_run=dry_run)
+    for statement in grants.statements:
+        click.echo(f"{'would run' if dry_run else 'ran'} {statement}")
+    if dry_run and grants.statements:
+        return
+    click.echo(
+        f"role {grants.quoted} can read schema scenario; "
+        f"for a login: GRANT {grants.quoted} TO that_login"
+    )
 
 
 @click.command(
