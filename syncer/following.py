@@ -27,7 +27,10 @@ from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
 
 BATCH: Final = 200
-"""Changes read at a time: what is held in memory."""
+"""Changes read at a time: what is held in memory …"""
+
+BATCH_BYTES: Final = 2 * 1024 * 1024
+"""… and their before and after together, compressed: several times as much in memory."""
 
 FALLBACK_S: Final = 5.0
 """For notifications that do not come: through a pooler, from a standby, over a dead connection."""
@@ -160,7 +163,11 @@ class Follower:
         is_behind = False
         while True:
             changes = await read_changes(
-                connection, self._queries, after=self.position, limit=BATCH
+                connection,
+                self._queries,
+                after=self.position,
+                limit=BATCH,
+                limit_bytes=BATCH_BYTES,
             )
             if is_behind and changes and changes[0].change_id > self.position + 1:
                 # Retention may have overtaken a slow reader.
@@ -175,7 +182,7 @@ class Follower:
                 self.position = change.change_id
             if self._taken == self._wanted.limit:
                 return True
-            if len(changes) < BATCH:
+            if not changes:
                 return False
 
     async def _say_what_is_gone(self, connection: Connection) -> None:

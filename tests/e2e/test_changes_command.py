@@ -248,3 +248,27 @@ async def test_a_reader_that_reads_no_more_does_not_keep_a_follower_from_ending(
             code = await process.wait()
 
         assert 143 == code
+
+
+async def test_a_full_disk_is_said_and_nothing_is_passed_over_in_silence(
+    place: Place, migrated_database_url: str
+) -> None:
+    await insert_changes(migrated_database_url)
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            place.program,
+            *("changes", "--json", "--follow"),
+            cwd=place.home,
+            env=place.whole_environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    finally:
+        os.close(full)
+    _, stderr = await process.communicate()
+
+    assert 1 == process.returncode
+    assert b"error: standard output cannot be written to: no space left" in stderr
+    assert b"Traceback" not in stderr

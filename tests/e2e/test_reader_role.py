@@ -158,6 +158,47 @@ async def test_later_tables_and_functions_can_be_read_as_well(
     assert values == [{"one": 1, "two": 2}]
 
 
+BEYOND_READERS = r"""
+    SELECT p.proname
+    FROM pg_proc AS p INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'scenario' AND p.prokind <> 'a' AND CASE
+        WHEN p.prosecdef THEN array_to_string(p.proconfig, ' ') IS NULL
+            OR array_to_string(p.proconfig, ' ') !~ '(^| )search_path='
+        ELSE pg_get_functiondef(p.oid) ~ '\msyncer\.'
+    END
+    ORDER BY 1
+"""
+PLANTED = """
+    CREATE FUNCTION scenario.reads_ours() RETURNS bigint LANGUAGE sql
+        AS 'SELECT count(*) FROM syncer.catalog';
+    CREATE FUNCTION scenario.looks_anywhere() RETURNS integer SECURITY DEFINER LANGUAGE sql
+        AS 'SELECT 1';
+    CREATE FUNCTION scenario.reads_for_readers() RETURNS bigint SECURITY DEFINER LANGUAGE sql
+        SET search_path = pg_catalog, pg_temp AS 'SELECT count(*) FROM syncer.catalog';
+    CREATE FUNCTION scenario.reads_theirs() RETURNS bigint LANGUAGE sql
+        AS 'SELECT count(*) FROM scenario.models'
+"""
+
+
+async def test_functions_keep_the_rule_of_sql_readme(
+    place: Place, migrated_database_url: str, role: str
+) -> None:
+    """What reads schema syncer for readers has its owner's rights and a fixed search_path."""
+    url = migrated_database_url
+    shipped = await fetch(url, BEYOND_READERS)
+    await place.run("migrate", "--reader-role", role)
+    await execute(url, PLANTED)
+    found = await fetch(url, BEYOND_READERS)
+    async with login(url, quoted(role)) as user:
+        await fetch(as_user(url, user), "SELECT scenario.reads_for_readers()")
+        await fetch(as_user(url, user), "SELECT scenario.reads_theirs()")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await fetch(as_user(url, user), "SELECT scenario.reads_ours()")
+
+    assert [] == shipped
+    assert ["looks_anywhere", "reads_ours"] == [row["proname"] for row in found]
+
+
 async def test_it_may_be_run_again_and_grants_only_what_is_missing(
     place: Place, migrated_database_url: str, role: str
 ) -> None:

@@ -13,12 +13,15 @@ import pytest
 import structlog
 from support.changes import drop_changes, insert_changes
 from support.command import until
+from support.postgres import execute
 
 from syncer.clock import SystemClock
 from syncer.config import load_settings
 from syncer.errors import SchemaMismatch
 from syncer.following import BATCH, Follower, Receiver, Wanted
-from syncer.store.following import Change
+from syncer.store.following import Change, read_changes
+from syncer.store.pool import Connection, open_connection
+from syncer.store.queries import load_queries
 
 NEVER_S = 3600.0
 OFTEN_S = 0.05
@@ -128,9 +131,42 @@ async def test_a_slow_reader_is_told_when_retention_overtakes_it(
     assert ["changes_expired"] == [line["event"] for line in logs]
 
 
+async def test_a_batch_is_bounded_by_its_bytes_and_a_large_change_comes_alone(
+    migrated_database_url: str,
+) -> None:
+    """P6: a reader holds a few large changes, not two hundred of them; and none is left out."""
+    inserted = await insert_changes(migrated_database_url, 9)
+    await execute(
+        migrated_database_url,
+        "UPDATE scenario.model_changes SET before = to_jsonb(noise) FROM (SELECT"  # noqa: S608
+        " string_agg(md5(n::text), '') AS noise FROM generate_series(1, 5000) AS n) AS n"
+        f" WHERE change_id IN ({inserted[3]}, {inserted[4]})",
+    )
+    queries, batches, after = load_queries(), [], 0
+    async with connected(migrated_database_url) as connection:
+        while changes := await read_changes(
+            connection, queries, after=after, limit=4, limit_bytes=2_000
+        ):
+            batches.append([change.change_id for change in changes])
+            after = batches[-1][-1]
+
+    assert [inserted[:3], [inserted[3]], [inserted[4]], inserted[5:]] == batches
+
+
 async def test_a_schema_that_is_not_there_yet_is_refused(database_url: str, taker: Taker) -> None:
     with pytest.raises(SchemaMismatch, match="the database is empty"):
         await make_follower(database_url, taker, fallback_s=NEVER_S).run()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    connection = await open_connection(
+        url, statement_timeout_s=10, idle_in_transaction_timeout_s=10, application_name="test"
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _is_reading(url: str) -> bool:

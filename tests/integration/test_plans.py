@@ -106,7 +106,7 @@ HOT: Mapping[str, Hot] = {
     "count_hourly_changes": Hot([AT, "50000"], {"models_updated_at_idx": "updated_at"}),
     "sample_history": Hot(["4000"]),
     # with each batch of whoever follows the changes
-    "read_changes": Hot(["5000", "200"], {"model_changes_pkey": "change_id"}),
+    "read_changes": Hot(["5000", "200", "2000000"], {"model_changes_pkey": "change_id"}),
     "read_change_ends": Hot(),
     # with each page of a comparison
     "read_stored": Hot([CATALOG, PAGE_OF], BY_KEY),
