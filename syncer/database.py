@@ -18,6 +18,8 @@ from syncer.config import Settings, require_database
 from syncer.domain import Clock
 from syncer.store.migrate import migrate, require_current
 from syncer.store.pool import Connection, open_connection
+from syncer.store.queries import load_queries
+from syncer.store.readers import ReaderGrants, grant_reading, plan_grants
 from syncer.telemetry import Event, logger
 
 if TYPE_CHECKING:
@@ -93,6 +95,19 @@ async def migrate_database(settings: Settings, url: str) -> tuple[str, ...]:
     """Bring the schema up to date; returns the labels of what was applied."""
     async with open_reader(settings, url) as connection:
         return tuple(each.label for each in await migrate(connection))
+
+
+async def admit_reader(
+    settings: Settings, url: str, name: str, *, dry_run: bool = False
+) -> ReaderGrants:
+    """Let a role read schema scenario, or only say what that would take.
+
+    Raises:
+        ConfigError: our user may not do that, or the role could do more than read.
+    """
+    async with open_reader(settings, url) as connection:
+        admit = plan_grants if dry_run else grant_reading
+        return await admit(connection, load_queries(), name)
 
 
 async def bring_up_to_date(settings: Settings, connection: Connection) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 
 from syncer.config import Settings
 from syncer.domain import Clock
-from syncer.errors import StoreUnavailable
+from syncer.errors import StoreConflict, StoreError, StoreUnavailable
 from syncer.reading import require_mirrored, require_readable
 from syncer.store.following import Change, hear_changes, read_change_ends, read_changes
 from syncer.store.pool import Connection, open_connection
@@ -27,7 +27,10 @@ from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
 
 BATCH: Final = 200
-"""Changes read at a time: what is held in memory."""
+"""Changes read at a time: what is held in memory …"""
+
+BATCH_BYTES: Final = 2 * 1024 * 1024
+"""… and their before and after together, compressed: several times as much in memory."""
 
 FALLBACK_S: Final = 5.0
 """For notifications that do not come: through a pooler, from a standby, over a dead connection."""
@@ -109,14 +112,15 @@ class Follower:
         while True:
             try:
                 await self._read_in_one_session()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreConflict) as error:
+                # A standby ends our reading as a conflict when it replays what removes rows.
                 if not self._wanted.is_followed or self._attempts is None:
                     raise
                 await self._wait_for_database(error)
             else:
                 return
 
-    async def _wait_for_database(self, error: StoreUnavailable) -> None:
+    async def _wait_for_database(self, error: StoreError) -> None:
         attempts = self._attempts or 0
         self._attempts = attempts + 1
         longest_s = min(FIRST_DELAY_S * 2.0 ** min(attempts, 16), LONGEST_DELAY_S)
@@ -135,25 +139,40 @@ class Follower:
             if self._wanted.is_followed and not facts.is_standby:
                 bell = await hear_changes(connection)
             await self._say_what_is_gone(connection)
-            if self._attempts:
-                logger(after=self.position).info(Event.CHANGES_RESUMED)
-            self._attempts = 0
+            if self._attempts is None:
+                self._attempts = 0
             while True:
                 # Before reading: what comes while we read rings again.
                 bell.clear()
                 if await self._read_all(connection) or not self._wanted.is_followed:
                     return
+                self._say_that_it_goes_on()
                 self._receiver.check()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._fallback_s):
                         await bell.wait()
 
+    def _say_that_it_goes_on(self) -> None:
+        """Only after a whole reading: a database that breaks each one is asked ever more seldom."""
+        if self._attempts:
+            logger(after=self.position).info(Event.CHANGES_RESUMED)
+        self._attempts = 0
+
     async def _read_all(self, connection: Connection) -> bool:
         """Hand out what is there; whether the limit was reached."""
+        is_behind = False
         while True:
             changes = await read_changes(
-                connection, self._queries, after=self.position, limit=BATCH
+                connection,
+                self._queries,
+                after=self.position,
+                limit=BATCH,
+                limit_bytes=BATCH_BYTES,
             )
+            if is_behind and changes and changes[0].change_id > self.position + 1:
+                # Retention may have overtaken a slow reader.
+                await self._say_what_is_gone(connection)
+            is_behind = True
             for change in changes:
                 if not self._wanted.catalogs or change.catalog in self._wanted.catalogs:
                     if self._taken == self._wanted.limit:
@@ -163,7 +182,7 @@ class Follower:
                 self.position = change.change_id
             if self._taken == self._wanted.limit:
                 return True
-            if len(changes) < BATCH:
+            if not changes:
                 return False
 
     async def _say_what_is_gone(self, connection: Connection) -> None:
@@ -177,7 +196,7 @@ class Follower:
                 Event.CHANGES_EXPIRED,
                 reason="no change is kept at all; those after the one asked for may be gone",
             )
-        elif self.position < ends.oldest_id:
+        elif self.position < ends.oldest_id - 1:
             log.warning(
                 Event.CHANGES_EXPIRED,
                 reason="the change asked for is no longer kept; some after it may be gone too",

@@ -8,7 +8,6 @@ Kind: conductor.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -71,6 +70,8 @@ def changes(
 
 
 async def _changes(invocation: Invocation, wanted: Wanted, *, as_json: bool) -> ExitCode:
+    import random  # noqa: PLC0415 - start-up time
+
     from syncer.cli.outlet import Outlet, OutletClosed  # noqa: PLC0415
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.following import Follower, Receiver  # noqa: PLC0415

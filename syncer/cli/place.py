@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from syncer.cli.frame import Invocation, fail, guard, run_async
 from syncer.errors import ConfigError, ExitCode
 
-LONGEST_ROLE = 63
-"""Bytes of a name in PostgreSQL; longer ones would be cut, and be another role's."""
+if TYPE_CHECKING:
+    from syncer.config import Settings
 
 
 @click.command(
@@ -51,14 +52,18 @@ def init(path: Path) -> None:
     Examples:
       syncer migrate --dry-run
       syncer migrate --reader-role scenario_reader
-      psql -c "GRANT scenario_reader TO metabase"  # a login that may read the mirror""",
+
+    \b
+    A reader role is a group that nobody logs in as. Make a login for each tool or person and
+    let it read, as an administrator:
+      CREATE ROLE metabase LOGIN PASSWORD '…';
+      GRANT scenario_reader TO metabase;""",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
     "--reader-role",
     metavar="NAME",
-    help="Also let this role read schema scenario, and nothing else; made if there is none, "
-    "without a log-in: make the logins of readers members of it.",
+    help="Let this role read schema scenario and nothing else; created (NOLOGIN) if missing.",
 )
 @click.pass_obj
 def migrate(
@@ -66,11 +71,7 @@ def migrate(
     dry_run: bool,  # noqa: FBT001 - click passes by name
     reader_role: str | None,
 ) -> None:
-    """Bring the database schema up to date."""
-    if reader_role is not None and not 0 < len(reader_role.encode()) <= LONGEST_ROLE:
-        raise click.BadParameter(
-            f"a role's name has 1 to {LONGEST_ROLE} bytes", param_hint="'--reader-role'"
-        )
+    """Bring the database schema up to date, and let others read it."""
     run_async(lambda: _migrate(invocation, dry_run=dry_run, reader_role=reader_role))
 
 
@@ -78,32 +79,38 @@ async def _migrate(invocation: Invocation, *, dry_run: bool, reader_role: str | 
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.database import migrate_database, open_database, open_reader  # noqa: PLC0415
     from syncer.store.migrate import read_state  # noqa: PLC0415
-    from syncer.store.queries import load_queries  # noqa: PLC0415
-    from syncer.store.readers import grant_reader, list_reader_grants  # noqa: PLC0415
 
-    settings, queries = invocation.settings(), load_queries()
+    settings = invocation.settings()
     invocation.start_logging(settings)
     async with open_database(settings, clock=SystemClock()) as database:
         if dry_run:
             async with open_reader(settings, database.url) as connection:
                 state = await read_state(connection)
-                for migration in state.pending:
-                    click.echo(f"would apply {migration.label}")
-                if reader_role is not None:
-                    for statement in await list_reader_grants(connection, queries, reader_role):
-                        click.echo(f"would run {statement}")
+            for migration in state.pending:
+                click.echo(f"would apply {migration.label}")
             click.echo(f"{len(state.pending)} pending, {len(state.applied)} applied")
-            return ExitCode.OK
-        applied = await migrate_database(settings, database.url)
-        for label in applied:
-            click.echo(f"applied {label}")
-        click.echo(f"{len(applied)} applied; the schema is up to date")
+        else:
+            applied = await migrate_database(settings, database.url)
+            for label in applied:
+                click.echo(f"applied {label}")
+            click.echo(f"{len(applied)} applied; the schema is up to date")
         if reader_role is not None:
-            async with open_reader(settings, database.url) as connection:
-                for statement in await grant_reader(connection, queries, reader_role):
-                    click.echo(statement)
-            click.echo(f"{reader_role} may read schema scenario and nothing else")
+            await _admit(settings, database.url, reader_role, dry_run=dry_run)
     return ExitCode.OK
+
+
+async def _admit(settings: Settings, url: str, role: str, *, dry_run: bool) -> None:
+    from syncer.database import admit_reader  # noqa: PLC0415
+
+    grants = await admit_reader(settings, url, role, dry_run=dry_run)
+    for statement in grants.statements:
+        click.echo(f"{'would run' if dry_run else 'ran'} {statement}")
+    if dry_run and grants.statements:
+        return
+    click.echo(
+        f"role {grants.quoted} can read schema scenario; "
+        f"for a login: GRANT {grants.quoted} TO that_login"
+    )
 
 
 @click.command(

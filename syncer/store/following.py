@@ -71,11 +71,11 @@ async def list_mirrored(connection: Connection, queries: Queries) -> tuple[str, 
 
 
 async def read_changes(
-    connection: Connection, queries: Queries, *, after: int, limit: int
+    connection: Connection, queries: Queries, *, after: int, limit: int, limit_bytes: int
 ) -> tuple[Change, ...]:
-    """The next changes after one, at most ``limit``."""
+    """The next changes after one, at most ``limit`` and so many bytes; none at the end only."""
     with translate():
-        records = await connection.fetch(queries["read_changes"], after, limit)
+        records = await connection.fetch(queries["read_changes"], after, limit, limit_bytes)
     return tuple(
         Change(
             change_id=record["change_id"],

@@ -101,7 +101,7 @@ async def migrate(
     queries, known = await _load(migrations)
     if not (await _read_state(connection, queries, known)).pending:
         return ()
-    async with _only_migrator(connection, queries, sleep):
+    async with only_migrator(connection, queries, sleep):
         # Asked again: the process that held the lock may have done the work.
         state = await _read_state(connection, queries, known)
         oldest_compatible = state.oldest_compatible
@@ -205,9 +205,16 @@ def _refuse_gap(applied: tuple[int, ...]) -> None:
 
 
 @asynccontextmanager
-async def _only_migrator(
-    connection: Connection, queries: Queries, sleep: Callable[[float], Awaitable[None]]
+async def only_migrator(
+    connection: Connection,
+    queries: Queries,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[None]:
+    """Nobody else changes the schema, or grants on it, meanwhile.
+
+    Raises:
+        StoreUnavailable: another process kept the lock for too long.
+    """
     for _ in range(round(_LONGEST_WAIT_S / _POLL_INTERVAL_S)):
         with translate():
             if await connection.fetchval(queries["lock_migration"]):

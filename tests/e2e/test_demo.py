@@ -294,7 +294,7 @@ async def test_an_impossible_number_of_models_is_a_usage_error(machine: Place, m
 
 def test_on_a_terminal_the_backfill_has_a_progress_bar(machine: Place) -> None:
     ours, theirs = os.openpty()
-    environment = {**machine._whole_environment(), "TERM": "xterm-256color", "COLUMNS": "100"}
+    environment = {**machine.whole_environment(), "TERM": "xterm-256color", "COLUMNS": "100"}
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         process = subprocess.Popen(
             [SYNCER, "demo", "--models", "300"],

@@ -1,11 +1,10 @@
-"""What is written for readers is what the database says: dictionary, dbt sources, diagram."""
+"""What is written for readers is what the database says: dictionary and diagram."""
 
 from __future__ import annotations
 
 import re
 
 import asyncpg
-import yaml
 from support.dictionary import COMMAND, DICTIONARY, ROOT, build_dictionary
 
 COLUMNS = """
@@ -29,21 +28,6 @@ async def test_the_dictionary_is_what_the_comments_say(migrated_database_url: st
     built = await build_dictionary(migrated_database_url)
 
     assert built == DICTIONARY.read_text(encoding="utf-8"), f"it is stale: run '{COMMAND}'"
-
-
-async def test_dbt_finds_every_table_and_column_that_its_sources_name(
-    migrated_database_url: str,
-) -> None:
-    text = (ROOT / "deploy" / "dbt" / "sources.yml").read_text(encoding="utf-8")
-    (source,) = yaml.safe_load(text)["sources"]
-    real = await columns_by_relation(migrated_database_url)
-
-    assert source["schema"] == "scenario"
-    assert len(source["tables"]) >= 5
-    for table in source["tables"]:
-        named = {column["name"] for column in table["columns"]}
-        named |= {table["loaded_at_field"]} if "loaded_at_field" in table else set()
-        assert named <= real[table["name"]], table["name"]
 
 
 async def test_the_diagram_shows_what_there_is(migrated_database_url: str) -> None:

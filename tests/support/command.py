@@ -177,7 +177,7 @@ class Place:
                 self.program,
                 *map(str, arguments),
                 cwd=self.home,
-                env=self._whole_environment(),
+                env=self.whole_environment(),
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
@@ -194,7 +194,8 @@ class Place:
         async with self.start(*arguments) as running:
             return await running.end(within_s)
 
-    def _whole_environment(self) -> dict[str, str]:
+    def whole_environment(self) -> dict[str, str]:
+        """Everything that a command sees of the environment."""
         # What a coverage run hands down to its children is let through, nothing else.
         measuring = {name: value for name, value in os.environ.items() if name.startswith("COV")}
         return {"PATH": os.defpath, "HOME": str(self.home)} | measuring | self.environment

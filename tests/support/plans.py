@@ -25,6 +25,7 @@ ALTER TABLE syncer.quarantine SET (autovacuum_enabled = false);
 ALTER TABLE syncer.cycle SET (autovacuum_enabled = false);
 ALTER TABLE syncer.checkpoint SET (autovacuum_enabled = false);
 ALTER TABLE syncer.seen SET (autovacuum_enabled = false);
+ALTER TABLE scenario.model_changes SET (autovacuum_enabled = false);
 ALTER TABLE syncer.catalog_order SET (autovacuum_enabled = false);
 
 INSERT INTO syncer.catalog (catalog, scope) VALUES ('public', '{}'), ('private', '{}');
@@ -88,6 +89,9 @@ FROM (
     FROM scenario.models WHERE catalog = 'public'
 ) AS m
 GROUP BY page;
+
+INSERT INTO scenario.model_changes (catalog, id, operation, source_updated_at, committed_at)
+SELECT catalog, id, 'insert', updated_at, first_seen_at FROM scenario.models;
 
 INSERT INTO syncer.catalog_order
     (catalog, kind, arguments, placed_by, taken_epoch, taken_at, finished_at, outcome)
