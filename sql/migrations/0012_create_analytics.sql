@@ -12,11 +12,6 @@ WHERE pg_catalog.octet_length(pg_catalog.array_to_string(tags, '')) > 500
 
 -- Reading records of any shape ------------------------------------------------------------------------
 
-CREATE FUNCTION syncer.json_text(value jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN jsonb_typeof(value) = 'string' THEN value #>> '{}' END;
-COMMENT ON FUNCTION syncer.json_text(jsonb) IS 'The text of a JSON string; NULL for any other value.';
-
 CREATE FUNCTION syncer.json_number(value jsonb) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN jsonb_typeof(value) = 'number' THEN value::numeric END;
@@ -157,14 +152,14 @@ FROM syncer.live_record AS m
 CROSS JOIN LATERAL (
     SELECT
         'concept' AS relation, e.place::integer AS position,
-        syncer.json_text(e.item -> 'modelId') COLLATE "C" AS target_id,
+        syncer.as_text(e.item -> 'modelId') COLLATE "C" AS target_id,
         syncer.json_number(e.item -> 'scale') AS scale,
         e.item ->> 'modelEpoch' AS model_epoch
     FROM syncer.json_items(m.body -> 'concepts') AS e
     UNION ALL
     SELECT 'parent', 1, m.parent_model_id COLLATE "C", NULL, NULL
     UNION ALL
-    SELECT 'base', e.place::integer, syncer.json_text(e.item) COLLATE "C", NULL, NULL
+    SELECT 'base', e.place::integer, syncer.as_text(e.item) COLLATE "C", NULL, NULL
     FROM syncer.json_items(m.body -> 'compliantModelIds') AS e
 ) AS r
 LEFT JOIN scenario.models AS t ON t.catalog = m.catalog AND t.id = r.target_id
@@ -248,9 +243,9 @@ WITH known AS (
     SELECT
         h.catalog, h.day, h.operation,
         h.changed_fields @> ARRAY['type'] AS is_retyped,
-        syncer.json_text(h.before -> 'type') AS type_before,
+        syncer.as_text(h.before -> 'type') AS type_before,
         -- Walking back from the row: what the next change of type found, else what the row says.
-        CASE WHEN n.change_id IS NULL THEN m.type ELSE syncer.json_text(n.before -> 'type') END AS type_after
+        CASE WHEN n.change_id IS NULL THEN m.type ELSE syncer.as_text(n.before -> 'type') END AS type_after
     FROM syncer.shown_change AS h
     JOIN scenario.models AS m ON m.catalog = h.catalog AND m.id = h.id
     LEFT JOIN LATERAL (
@@ -362,9 +357,9 @@ CREATE VIEW scenario.model_compliance AS
 SELECT
     m.catalog, m.id,
     syncer.provider_of(m.body) AS provider,
-    syncer.json_text(m.body -> 'complianceMetadata' -> 'maintainer') AS maintainer,
-    syncer.json_text(m.body -> 'complianceMetadata' -> 'enterpriseStatus') AS enterprise_status,
-    syncer.json_text(m.body -> 'complianceMetadata' -> 'dataProcessingComment') AS data_processing,
+    syncer.as_text(m.body -> 'complianceMetadata' -> 'maintainer') AS maintainer,
+    syncer.as_text(m.body -> 'complianceMetadata' -> 'enterpriseStatus') AS enterprise_status,
+    syncer.as_text(m.body -> 'complianceMetadata' -> 'dataProcessingComment') AS data_processing,
     ARRAY(
         SELECT w.word FROM syncer.json_words(m.body -> 'complianceMetadata' -> 'licenseTerms') AS w ORDER BY w.word
     ) AS licence_terms,
@@ -404,7 +399,7 @@ SELECT
     syncer.json_length(m.body -> 'trainingImages') AS listed_images,
     syncer.json_length(m.body -> 'trainingImagePairs') AS image_pairs,
     syncer.json_length(m.body -> 'epochs') AS epochs,
-    syncer.json_text(m.body -> 'epoch') AS chosen_epoch,
+    syncer.as_text(m.body -> 'epoch') AS chosen_epoch,
     syncer.json_number(m.body -> 'parameters' -> 'nbEpochs') AS planned_epochs,
     syncer.json_number(m.body -> 'parameters' -> 'nbRepeats') AS repeats,
     syncer.json_number(m.body -> 'parameters' -> 'batchSize') AS batch_size,

@@ -110,8 +110,7 @@ SELECT
         WHEN 'object' THEN coalesce(syncer.as_flag(f.field -> 'required' -> 'always'), false)
     END,
     nullif(f.field -> 'default', 'null'),
-    CASE jsonb_typeof(f.field -> 'min') WHEN 'number' THEN (f.field -> 'min')::numeric END,
-    CASE jsonb_typeof(f.field -> 'max') WHEN 'number' THEN (f.field -> 'max')::numeric END,
+    syncer.json_number(f.field -> 'min'), syncer.json_number(f.field -> 'max'),
     CASE jsonb_typeof(f.field -> 'allowedValues') WHEN 'array' THEN f.field -> 'allowedValues' END,
     syncer.as_flag(f.field -> 'costImpact'), f.field
 FROM jsonb_array_elements(
