@@ -193,7 +193,8 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) 
             lease = await runtime.keeper.acquire(catalog.name)
         except LeaseHeld as error:
             if not standing_by:
-                logger(catalog=catalog.name).info(Event.STANDBY_STARTED, exc_info=error)
+                # To stand by is what it is there for: no error, and nothing to be done about it.
+                logger(catalog=catalog.name).info(Event.STANDBY_STARTED, reason=error.message)
             standing_by = True
             lookout.take_duty(catalog.name, Duty.STANDBY)
         except (StoreUnavailable, StoreConflict) as error:

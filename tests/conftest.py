@@ -7,9 +7,14 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["support.postgres_fixtures"]
+
+# A slow moment of the machine is no falsifying example.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True)

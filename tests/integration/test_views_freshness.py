@@ -78,3 +78,18 @@ async def test_an_overdue_sweep_has_no_time(migrated_database_url: str) -> None:
     row = await read(migrated_database_url, **(WELL | {"swept_at": "-infinity"}))
 
     assert row["compared_at"] is None
+
+
+async def test_a_lag_of_which_nothing_is_known_is_not_none(migrated_database_url: str) -> None:
+    """P8: 0 s would say that all is here."""
+    async with analyst(migrated_database_url) as connection:
+        await register(connection, "new", "known")
+        await connection.execute(
+            "UPDATE syncer.catalog SET head = '2026-01-01 00:00:09Z', watermark = '2026-01-01Z'"
+            " WHERE catalog = 'known'"
+        )
+        lags = await connection.fetch(
+            "SELECT catalog, lag_s FROM scenario.sync_status ORDER BY catalog"
+        )
+
+    assert [tuple(row) for row in lags] == [("known", 9.0), ("new", None)]
