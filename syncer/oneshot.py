@@ -86,7 +86,8 @@ async def _work_on(
         engine = Engine(runtime.context(catalog, lease))
         async for outcome in carry_out(engine, job):
             result.cycles.append(outcome)
-        if catalog.details and all(cycle.complete for cycle in result.cycles):
+        is_wanted = catalog.details and job.sweep is None
+        if is_wanted and all(cycle.complete for cycle in result.cycles):
             result.details = await fetch_details(engine.context)
     except SyncerError as error:
         result.error = error
