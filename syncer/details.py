@@ -86,11 +86,6 @@ class DetailResult:
     count: DetailCount
 
     @property
-    def open(self) -> int:
-        """Live models that are still to be asked for."""
-        return self.count.wanted - self.count.stored - self.count.failed
-
-    @property
     def exit_codes(self) -> frozenset[ExitCode]:
         """What they contribute to the exit code: those that were set aside wait for somebody."""
         codes = set[ExitCode]()
@@ -108,7 +103,7 @@ class DetailResult:
             "changed": self.tally.changed,
             "stored": self.count.stored,
             "failed": self.count.failed,
-            "open": self.open,
+            "open": self.count.open,
         }
 
 

@@ -48,6 +48,11 @@ class DetailCount:
     failed: int = 0
     """Of those, set aside."""
 
+    @property
+    def open(self) -> int:
+        """Those that are still to be asked for."""
+        return self.wanted - self.stored - self.failed
+
 
 async def count_details(
     connection: Connection, queries: Queries, catalogs: Sequence[str]
