@@ -15,12 +15,14 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from syncer.api.room import PAGE_GOAL_BYTES
 from syncer.domain import Checkpoint, Lane, Page, PartitionPhase, Question, Scope, SentOrder
 from syncer.errors import PageTooLarge, SyncerError
 from syncer.planner.walk import Reading, advance, next_question
+
+T = TypeVar("T")
 
 
 class PageSource(Protocol):
@@ -38,7 +40,12 @@ class PageSource(Protocol):
         ...
 
     async def fetch_model(
-        self, model_id: str, *, project_id: str | None, lane: Lane
+        self,
+        model_id: str,
+        *,
+        project_id: str | None,
+        lane: Lane,
+        original_assets: bool = False,
     ) -> bytes | None:
         """One model's answer as sent; ``None`` when the source does not know the id."""
         ...
@@ -287,23 +294,33 @@ async def fetch_unless_stopped(
     Cancel-safe: yes.
     """
     stop.check()
+    return await unless_stopped(fetcher.fetch(checkpoint, reading), stop)
+
+
+async def unless_stopped(work: Awaitable[T], stop: StopSignal) -> T:
+    """The result of what is waited for, or nothing when somebody asks to stop meanwhile.
+
+    Raises:
+        SyncerError: that of the work, or the reason to stop.
+    Cancel-safe: as the work.
+    """
     async with asyncio.TaskGroup() as group:
         stopping = group.create_task(stop.wait(), name="stop")
-        fetching = group.create_task(_error_or(fetcher.fetch(checkpoint, reading)), name="fetch")
-        await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        fetching.cancel()
+        working = group.create_task(_error_or(work), name="fetch")
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
         stopping.cancel()
-    if fetching.cancelled():
+    if working.cancelled():
         stop.check()
-    fetched = fetching.result()
-    if isinstance(fetched, SyncerError):
-        raise fetched
-    return fetched
+    result = working.result()
+    if isinstance(result, SyncerError):
+        raise result
+    return result
 
 
-async def _error_or(fetching: Awaitable[Fetched]) -> Fetched | SyncerError:
+async def _error_or(work: Awaitable[T]) -> T | SyncerError:
     try:
-        return await fetching
+        return await work
     except SyncerError as error:
         return error
 

@@ -18,8 +18,9 @@ from typing import Final
 
 from syncer.api.decode import decode_retrieved
 from syncer.context import CatalogContext
+from syncer.crawl import Hand, unless_stopped
 from syncer.cycle import store_policy
-from syncer.domain import Lane, Model, Unusable
+from syncer.domain import Lane, Model, Unusable, format_millis
 from syncer.errors import (
     ExitCode,
     PageTooLarge,
@@ -33,19 +34,35 @@ from syncer.errors import (
 from syncer.store.details import DetailCount, DetailStore, OpenDetail
 from syncer.telemetry import Event
 
-BATCH_SIZE: Final = 100
-"""Open models that are looked up at once."""
+MODELS_AT_ONCE: Final = 1000
+"""Models, or changes, that are looked through at once."""
 
-CHANGES_AT_ONCE: Final = 1000
+DUE_AT_ONCE: Final = 100
 
 WORKERS: Final = 4
-"""Requests under way at most; a budget of 90 a minute keeps one or two busy."""
+"""Requests under way at most; a budget of 90 a minute keeps one or two busy. The limiter lets the
+details of all catalogs together have half the places at most."""
 
 FIRST_WAIT_S: Final = 300.0
 """Before a model that could not be had is asked for again; then twice as long each time."""
 
 TROUBLES_IN_A_ROW: Final = 10
 """So many models that cannot be had are no accident: the source is asked again at the next poll."""
+
+DECODE_HERE_BYTES: Final = 512 * 1024
+"""A larger record is decoded in a thread: it takes 22 ms per MB, and the event loop is not to be
+late by more than 20 ms."""
+
+UNAUTHORIZED: Final = 401
+
+OF_ONE_MODEL: Final = (
+    SourceRejected,
+    SourceRefused,
+    SourceUnavailable,
+    PageTooLarge,
+    RowUnstorable,
+)
+"""What can be wrong with one model alone, when others can be had."""
 
 
 @dataclass(slots=True)
@@ -69,11 +86,6 @@ class DetailResult:
     count: DetailCount
 
     @property
-    def open(self) -> int:
-        """Live models that are still to be asked for."""
-        return self.count.wanted - self.count.stored - self.count.failed
-
-    @property
     def exit_codes(self) -> frozenset[ExitCode]:
         """What they contribute to the exit code: those that were set aside wait for somebody."""
         codes = set[ExitCode]()
@@ -91,7 +103,7 @@ class DetailResult:
             "changed": self.tally.changed,
             "stored": self.count.stored,
             "failed": self.count.failed,
-            "open": self.open,
+            "open": self.count.open,
         }
 
 
@@ -117,6 +129,8 @@ class Details:
     _scan_after: str | None = ""
     """The id up to which the catalog was looked through; ``None``: to its end."""
     _troubles: int = 0
+    _decoding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One large record after the other."""
 
     def __post_init__(self) -> None:
         pages = self.context.pages
@@ -134,7 +148,7 @@ class Details:
         try:
             await self._look_through(tally)
             await self._look_at_changes(tally)
-            while due := await self._store.list_due(BATCH_SIZE):
+            while due := await self._store.list_due(DUE_AT_ONCE):
                 await self._fetch_all(due, tally)
         except SyncerError as error:
             tally.error = error
@@ -150,15 +164,15 @@ class Details:
             # Before the first look, so that what changes meanwhile is looked at afterwards.
             self._read_to = await self._store.read_last_change()
         while self._scan_after is not None:
-            opens = await self._store.list_open(self._scan_after, BATCH_SIZE)
+            last_id, opens = await self._store.list_open(self._scan_after, MODELS_AT_ONCE)
             await self._fetch_all(opens, tally)
-            self._scan_after = opens[-1].id if opens else None
+            self._scan_after = last_id
 
     async def _look_at_changes(self, tally: DetailTally) -> None:
         read_to: int | None = self._read_to
         while read_to is not None:
             self._read_to = read_to
-            read_to, opens = await self._store.list_changed(read_to, CHANGES_AT_ONCE)
+            read_to, opens = await self._store.list_changed(read_to, MODELS_AT_ONCE)
             await self._fetch_all(opens, tally)
 
     async def _fetch_all(self, opens: Sequence[OpenDetail], tally: DetailTally) -> None:
@@ -181,38 +195,61 @@ class Details:
             raise errors[0]
 
     async def _fetch(self, detail: OpenDetail, tally: DetailTally) -> None:
-        context = self.context
-        policy = store_policy(context)
+        """One model: stored, or set aside.
+
+        Raises:
+            SyncerError: it is not this model alone that cannot be had.
+        """
+        fetched_before = tally.fetched
         try:
-            model = await self._ask(detail)
-            changed: bool = await policy(self._store.store, detail, model)
-        except (SourceRejected, SourceRefused, PageTooLarge, RowUnstorable) as error:
-            await policy(self._store.set_aside, detail, error.message, FIRST_WAIT_S)
-            tally.failed += 1
-            self._troubles += 1
-            log = context.voice.log(model=detail.id)
-            log.warning(Event.DETAIL_FAILED, reason=error.message)
-            if self._troubles >= TROUBLES_IN_A_ROW:
+            with self.context.hand() as hand:
+                changed = await self._store_retrieved(detail, hand, tally)
+        except OF_ONE_MODEL as error:
+            if isinstance(error, SourceRefused) and error.context.get("status") == UNAUTHORIZED:
+                raise
+            await self._set_aside(detail, error, tally)
+            # Nobody got anything for the whole retry deadline: it is the source, not the model. It
+            # is set aside all the same, or a few of these would be all that is ever asked for.
+            is_down = isinstance(error, SourceUnavailable) and tally.fetched == fetched_before
+            if is_down or self._troubles >= TROUBLES_IN_A_ROW:
                 raise
         else:
             self._troubles = 0
             tally.fetched += 1
             tally.changed += changed
 
-    async def _ask(self, detail: OpenDetail) -> Model:
-        """One request.
+    async def _store_retrieved(self, detail: OpenDetail, hand: Hand, tally: DetailTally) -> bool:
+        model = await self._ask(detail, hand)
+        policy = store_policy(self.context)
+        if model.updated_ms >= detail.listed_ms:
+            changed: bool = await policy(self._store.store, detail, model)
+            return changed
+        reason = (
+            f"the source shows it as of {format_millis(model.updated_ms)}, and lists it as of "
+            f"{format_millis(detail.listed_ms)}"
+        )
+        changed = await policy(self._store.store_older, detail, model, reason, FIRST_WAIT_S)
+        self._say_failed(detail, reason, tally)
+        return changed
+
+    async def _set_aside(self, detail: OpenDetail, error: SyncerError, tally: DetailTally) -> None:
+        policy = store_policy(self.context)
+        await policy(self._store.set_aside, detail, error.message, FIRST_WAIT_S)
+        self._troubles += 1
+        self._say_failed(detail, error.message, tally)
+
+    async def _ask(self, detail: OpenDetail, hand: Hand) -> Model:
+        """One request; what it brings is counted in ``hand``.
 
         Raises:
             SourceRejected: there are no details of that model to be had.
             SourceError: as ``SourceClient.fetch_model``.
         """
-        body = await self.context.source.fetch_model(
-            detail.id, project_id=self.context.settings.scope.project_id, lane=Lane.DETAIL
-        )
+        body = await unless_stopped(self._retrieve(detail, hand), self.context.stop)
         if body is None:
             raise SourceRejected("the source lists the model and does not know its id (404)")
         try:
-            retrieved = decode_retrieved(body)
+            retrieved = await self._decode(body)
         except SourceUnavailable as error:
             raise SourceRejected(error.message) from error
         if isinstance(retrieved, Unusable):
@@ -220,6 +257,33 @@ class Details:
         if retrieved.id != detail.id:
             raise SourceRejected(f"the source answered with another model, {retrieved.id}")
         return retrieved
+
+    async def _retrieve(self, detail: OpenDetail, hand: Hand) -> bytes | None:
+        scope = self.context.settings.scope
+        body = await self.context.source.fetch_model(
+            detail.id,
+            project_id=scope.project_id,
+            lane=Lane.DETAIL,
+            original_assets=scope.original_assets,
+        )
+        # Here, with nothing to wait for in between: the client counts it up to its return.
+        hand.take(len(body or b""))
+        return body
+
+    async def _decode(self, body: bytes) -> Model | Unusable:
+        """Cancel-safe: yes; what the thread still does is finite, and nobody looks at it."""
+        if len(body) <= DECODE_HERE_BYTES:
+            return decode_retrieved(body)
+        async with self._decoding:
+            return await asyncio.to_thread(decode_retrieved, body)
+
+    def _say_failed(self, detail: OpenDetail, reason: str, tally: DetailTally) -> None:
+        tally.failed += 1
+        self.context.voice.log(model=detail.id).warning(
+            Event.DETAIL_FAILED,
+            reason=reason,
+            hint="it is asked for again when it changes, or later; the others go on",
+        )
 
     def _say(self, tally: DetailTally) -> None:
         error = tally.error

@@ -27,6 +27,7 @@ from syncer.reading import open_existing
 from syncer.retention import try_to_drop
 from syncer.runtime import Runtime
 from syncer.store.catalogs import CatalogStore, read_facts
+from syncer.store.details import DetailCount, count_details
 from syncer.store.lease import Lease
 from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
@@ -52,6 +53,15 @@ class JobResult:
         if self.uncounted is not None:
             codes.add(self.uncounted.exit_code)
         return exit_code_of(codes)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBackfill:
+    """What a backfill would ask for."""
+
+    plan: Plan
+    detail_requests: int | None
+    """One for each model whose details are open; ``None``: for each that it will find."""
 
 
 async def run_job(runtime: Runtime, catalogs: Sequence[CatalogSettings], job: Job) -> JobResult:
@@ -86,7 +96,8 @@ async def _work_on(
         engine = Engine(runtime.context(catalog, lease))
         async for outcome in carry_out(engine, job):
             result.cycles.append(outcome)
-        if catalog.details and all(cycle.complete for cycle in result.cycles):
+        is_wanted = catalog.details and job.sweep is None
+        if is_wanted and all(cycle.complete for cycle in result.cycles):
             result.details = await fetch_details(engine.context)
     except SyncerError as error:
         result.error = error
@@ -140,19 +151,25 @@ async def _deadline(runtime: Runtime, deadline_s: float | None) -> AsyncIterator
 
 async def plan_backfills(
     settings: Settings, catalogs: Sequence[CatalogSettings], clock: Clock
-) -> dict[str, Plan]:
+) -> dict[str, PlannedBackfill]:
     """The backfill that would run for each catalog; asks nobody but the mirror, writes nothing."""
-    plans: dict[str, Plan] = {}
+    plans: dict[str, PlannedBackfill] = {}
+    queries = load_queries()
     async with open_existing(settings, clock) as connection:
         for catalog in catalogs:
-            facts = MirrorFacts()
+            facts, details = MirrorFacts(), DetailCount()
             if connection is not None:
-                by_type, by_tag = await read_facts(connection, load_queries(), catalog.name)
+                by_type, by_tag = await read_facts(connection, queries, catalog.name)
                 facts = MirrorFacts(sum(by_type.values()), by_type, by_tag)
-            plans[catalog.name] = plan_backfill(
+                if catalog.details:
+                    counts = await count_details(connection, queries, [catalog.name])
+                    details = counts.get(catalog.name, details)
+            plan = plan_backfill(
                 catalog.scope,
                 catalog.partition_by,
                 facts,
                 page_size=settings.source.page_size,
             )
+            unknown = catalog.details and not facts.models
+            plans[catalog.name] = PlannedBackfill(plan, None if unknown else details.open)
     return plans

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from syncer.api.decode import DecodedPage, list_page
 from syncer.api.observer import Nobody, RequestObserver, outcome_of
-from syncer.api.query import build_params
+from syncer.api.query import build_model_params, build_params
 from syncer.api.reason import secret_parts
 from syncer.api.retry import (
     error_for_response,
@@ -218,13 +218,18 @@ class SourceClient:
         return await self._ask(call, read)
 
     async def fetch_model(
-        self, model_id: str, *, project_id: str | None, lane: Lane
+        self,
+        model_id: str,
+        *,
+        project_id: str | None,
+        lane: Lane,
+        original_assets: bool = False,
     ) -> bytes | None:
         """Fetch one model's answer as sent; ``None`` when the source does not know the id.
 
         Raises: as ``fetch_page``.
         """
-        params = {} if project_id is None else {"projectId": project_id}
+        params = build_model_params(project_id, original_assets=original_assets)
         call = _Call(f"/models/{quote(model_id, safe='')}", params, lane)
 
         async def read(sent: _Sent) -> bytes | None:

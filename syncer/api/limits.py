@@ -54,6 +54,14 @@ HUNGER_S: Final = 5.0
 """A process that may send nothing at all, as others hold the whole budget, says so after so long:
 those that work give way in less, so that it is most likely a process that was killed."""
 
+DETAIL_PLACES: Final = 2
+"""One of so many requests under way may be for details: however slowly they are answered, others
+have places of their own."""
+
+DETAIL_LEAVES: Final = 10
+"""Details leave one of so many tokens to everybody else: a sweep of a few pages, or a poll that
+finds more than it was told of, need not wait until the tokens of a whole minute are ripe again."""
+
 _ONE_BY_ONE: Final = {Lane.POLL, Lane.DELETED_FEED}
 """Work that needs a few requests; all other could use the whole budget."""
 
@@ -131,6 +139,7 @@ class Limiter:
         self._line: list[_Ticket] = []
         self._numbers = itertools.count()
         self._active = 0
+        self._active_details = 0
         self._busy_at = -math.inf
         self._polled_at: deque[float] = deque()
         self._told_since: float | None = None
@@ -170,7 +179,7 @@ class Limiter:
     @property
     def holds_up(self) -> bool:
         """Whether a request waits for anything but an earlier one: for budget, pause or ledger."""
-        return self.pause_s > 0 or (bool(self._line) and self._active < self._max_concurrency)
+        return self.pause_s > 0 or (bool(self._line) and self._has_place(self._line[0].lane))
 
     @asynccontextmanager
     async def slot(self, lane: Lane) -> AsyncIterator[Passage]:
@@ -189,6 +198,7 @@ class Limiter:
             yield passage
         finally:
             self._active -= 1
+            self._active_details -= lane is Lane.DETAIL
             if not passage.was_answered:
                 self.cool(is_answered=False)
             self._wake_head()
@@ -270,6 +280,7 @@ class Limiter:
                 await self._advance(ticket)
             # No await between the decision and its effect: two waiters cannot take one place.
             self._active += 1
+            self._active_details += lane is Lane.DETAIL
             self._share.purse.spend()
             self._busy_at = self._clock.monotonic()
             if lane in _ONE_BY_ONE:
@@ -280,7 +291,15 @@ class Limiter:
             self._wake_head()
 
     def _is_its_turn(self, ticket: _Ticket) -> bool:
-        return self._line[0] is ticket and self._active < self._max_concurrency
+        return self._line[0] is ticket and self._has_place(ticket.lane)
+
+    def _has_place(self, lane: Lane) -> bool:
+        """Details go last, so whatever else waits stands before them in the line."""
+        if lane is Lane.DETAIL:
+            places = max(1, self._max_concurrency // DETAIL_PLACES)
+            if self._active_details >= places:
+                return False
+        return self._active < self._max_concurrency
 
     def _may_go(self, ticket: _Ticket) -> bool:
         return self._is_its_turn(ticket) and self._next_s() == 0
@@ -297,7 +316,10 @@ class Limiter:
             self._polled_at.popleft()
         if not self._line or self._line[0].lane in _ONE_BY_ONE:
             return 0
-        return max(0, self._share.terms.reserve - len(self._polled_at))
+        spare = max(0, self._share.terms.reserve - len(self._polled_at))
+        if self._line[0].lane is Lane.DETAIL:
+            spare += self._share.purse.held // DETAIL_LEAVES
+        return spare
 
     async def _advance(self, ticket: _Ticket) -> None:
         """Wait, or agree with the others, until something may have changed for this ticket."""

@@ -143,6 +143,15 @@ def build_params(scope: Scope, question: Question) -> dict[str, str]:
     return _scope_params(scope, question) | _page_params(question)
 
 
+def build_model_params(project_id: str | None, *, original_assets: bool) -> dict[str, str]:
+    """The query parameters of ``GET /models/{id}``."""
+    optional = {
+        "projectId": project_id,
+        "originalAssets": "true" if original_assets else None,
+    }
+    return {name: value for name, value in optional.items() if value}
+
+
 def _scope_params(scope: Scope, question: Question) -> dict[str, str]:
     tags = scope.tags if question.tag is None else (question.tag,)
     optional = {

@@ -143,6 +143,18 @@ def _print_details(
         # Of a complete one "fresh" says the same.
         _print_line(console, f"{name}: last cycle {_last_cycle(catalog, now)}")
     _print_partitions(console, catalog)
+    if (details := catalog.get("details")) is not None:
+        _print_line(console, f"{name}: {_completeness(details)}")
+
+
+def _completeness(details: dict[str, int]) -> str:
+    """Of what no list carries; those that were set aside are in ``syncer.detail_failure``."""
+    wanted, stored, failed = details["wanted"], details["stored"], details["failed"]
+    text = f"details of {stored:,} of {counted(wanted, 'model')} stored"
+    if failed:
+        text += f", {failed:,} set aside"
+    open_ = wanted - stored - failed
+    return f"{text}, {open_:,} still to be asked for" if open_ else text
 
 
 def _print_partitions(console: Console, catalog: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncer.attention import counted
 from syncer.cli.frame import (
     Invocation,
     guard,
@@ -28,9 +29,8 @@ from syncer.cli.opened import opened
 from syncer.errors import ExitCode, Stopped
 
 if TYPE_CHECKING:
-    from syncer.domain import Plan
     from syncer.jobs import CatalogResult, Job
-    from syncer.oneshot import JobResult
+    from syncer.oneshot import JobResult, PlannedBackfill
 
 _CATALOG = click.option(
     "--catalog", "catalogs", multiple=True, metavar="NAME", help="Only this one; may be repeated."
@@ -202,32 +202,41 @@ async def _plan(invocation: Invocation, names: tuple[str, ...], *, as_json: bool
     invocation.start_logging(settings)
     plans = await plan_backfills(settings, pick_catalogs(settings, names), SystemClock())
     if as_json:
-        print_json({"catalogs": [_plan_document(name, plan) for name, plan in plans.items()]})
+        print_json({"catalogs": [_plan_document(*each) for each in plans.items()]})
         return ExitCode.OK
     per_minute = settings.source.max_requests_per_minute
-    for name, plan in plans.items():
-        requests = plan.estimated_requests
+    for name, planned in plans.items():
+        plan, requests = planned.plan, planned.plan.estimated_requests
         click.echo(f"{name}: by {plan.strategy}: {plan.reason}")
         if requests is None:
             click.echo("  requests: unknown until the first page is read")
         else:
-            click.echo(
-                f"  requests: about {requests}, "
-                f"at least {60 * max(0, requests - per_minute) // per_minute} s of waiting for the "
-                f"budget of {per_minute} a minute"
-            )
+            click.echo(f"  requests: about {requests}, {_waiting(requests, per_minute)}")
+        if planned.detail_requests is None:
+            click.echo("  details: one request for each model, after all others")
+        elif name in settings.detailed:
+            count = counted(planned.detail_requests, "request")
+            wait = _waiting(planned.detail_requests, per_minute)
+            click.echo(f"  details: {count}, after all others, {wait}")
         for partition in plan.partitions:
             click.echo(f"  partition {partition.name}")
     return ExitCode.OK
 
 
-def _plan_document(name: str, plan: Plan) -> dict[str, Any]:
+def _waiting(requests: int, per_minute: int) -> str:
+    wait_s = 60 * max(0, requests - per_minute) // per_minute
+    return f"at least {wait_s} s of waiting for the budget of {per_minute} a minute"
+
+
+def _plan_document(name: str, planned: PlannedBackfill) -> dict[str, Any]:
+    plan = planned.plan
     return {
         "name": name,
         "strategy": plan.strategy,
         "reason": plan.reason,
         "estimated_models": plan.estimated_models,
         "estimated_requests": plan.estimated_requests,
+        "detail_requests": planned.detail_requests,
         "partitions": [partition.name for partition in plan.partitions],
     }
 

@@ -77,8 +77,8 @@ class Desk:
         )
         self._answered = 0
         self.on_request: Hook | None = None
-        self.retrieved: dict[str, bytes | None] = {}
-        """What is shown of single models instead of themselves; ``None``: they are not found."""
+        self.retrieved: dict[str, Answer] = {}
+        """What is answered of single models instead of themselves."""
 
     def build_app(self) -> web.Application:
         """A new application over this desk."""
@@ -172,10 +172,9 @@ class Desk:
         self._editing.settle()
         model_id = request.match_info["model_id"]
         record = self._visible(model_id, params, caller)
-        shown = self.retrieved.get(model_id, b"")
-        if shown:
-            return Answer(200, shown, rows=1)
-        if record is None or shown is None:
+        if (planted := self.retrieved.get(model_id)) is not None:
+            return planted
+        if record is None:
             return refused(404, f"Model {model_id} not found")
         body = whole_model(record, self._moment(params), volatile=self._options.volatile)
         return Answer(200, b'{"model":%b}' % body, rows=1)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from syncer.simulator.answers import Answer, gateway, refused
 from syncer.simulator.auth import issue_jwt
 from syncer.simulator.editing import Editing, UtcClock
 from syncer.simulator.faults import Condition, FaultBox
@@ -65,9 +66,20 @@ class SimulatedSource(Editing):
     def on_request(self, hook: Hook | None) -> None:
         self._desk.on_request = hook
 
-    def show_retrieved(self, model_id: str, body: bytes | None = b"") -> None:
+    def show_retrieved(
+        self, model_id: str, body: bytes | None = b"", *, status: int | None = None
+    ) -> None:
         """Let ``GET /models/{id}`` answer so; ``None``: 404, though listed; empty: as it is."""
-        self._desk.retrieved[model_id] = body
+        if status is not None:
+            answer = gateway(status, "planted")
+        elif body is None:
+            answer = refused(404, f"Model {model_id} not found")
+        elif body:
+            answer = Answer(200, body, rows=1)
+        else:
+            self._desk.retrieved.pop(model_id, None)
+            return
+        self._desk.retrieved[model_id] = answer
 
     @property
     def app(self) -> web.Application:

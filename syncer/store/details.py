@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from syncer.domain import Model, to_datetime
+from syncer.domain import Millis, Model, to_datetime, to_millis
 from syncer.store.lease import Lease, fence
 from syncer.store.pool import Connection, Pool, translate
 
@@ -33,6 +33,8 @@ class OpenDetail:
     id: str
     listed_hash: bytes
     """Content hash of its row: what they will belong to."""
+    listed_ms: Millis
+    """``updatedAt`` of its row: an older record is not of this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class DetailCount:
     """Of those, with the details of the version that is listed."""
     failed: int = 0
     """Of those, set aside."""
+
+    @property
+    def open(self) -> int:
+        """Those that are still to be asked for."""
+        return self.wanted - self.stored - self.failed
 
 
 async def count_details(
@@ -85,9 +92,13 @@ class DetailStore:
                 last: int = await connection.fetchval(self.queries["read_last_change"])
         return last
 
-    async def list_open(self, after: str, limit: int) -> tuple[OpenDetail, ...]:
-        """The next open ones after an id, in key order; failed ones are left out."""
-        return _opens(await self._fetch("list_open_details", self.lease.catalog, after, limit))
+    async def list_open(self, after: str, limit: int) -> tuple[str | None, tuple[OpenDetail, ...]]:
+        """Open ones among the next ``limit`` models in key order, and up to which id that is.
+
+        ``None``: that was the last. Failed ones are left out.
+        """
+        records = await self._fetch("list_open_details", self.lease.catalog, after, limit)
+        return records[0]["last_id"], _opens(records)
 
     async def list_due(self, limit: int) -> tuple[OpenDetail, ...]:
         """Failed ones whose time to be asked again has come."""
@@ -98,17 +109,31 @@ class DetailStore:
     ) -> tuple[int | None, tuple[OpenDetail, ...]]:
         """Open ones among the next ``limit`` changes, and up to which change that is.
 
-        ``None``: nothing has changed since.
+        ``None``: nothing has changed since. Failed ones are left out.
         """
         records = await self._fetch("list_changed_details", self.lease.catalog, after, limit)
-        last = records[0]["change_id"] if records else None
-        return last, _opens([record for record in records if record["id"] is not None])
+        return records[0]["change_id"], _opens(records)
 
     async def store(self, detail: OpenDetail, model: Model) -> bool:
         """Store what was retrieved; returns whether it differs from what was stored.
 
         Cancel-safe: yes; one transaction, and doing it again is harmless.
         """
+        return await self._store(detail, model, is_older=False)
+
+    async def store_older(
+        self, detail: OpenDetail, model: Model, reason: str, first_wait_s: float
+    ) -> bool:
+        """Store what was retrieved, and that it is to be asked again: it is not what is listed.
+
+        As ``store`` and ``set_aside``.
+        """
+        wait = timedelta(seconds=first_wait_s)
+        return await self._store(detail, model, reason, wait, is_older=True)
+
+    async def _store(
+        self, detail: OpenDetail, model: Model, *failure: object, is_older: bool
+    ) -> bool:
         catalog = self.lease.catalog
         with translate():
             async with self.pool.acquire() as connection, connection.transaction():
@@ -121,10 +146,13 @@ class DetailStore:
                     model.content_hash,
                     detail.listed_hash,
                     to_datetime(model.updated_ms),
+                    is_older,
                 )
                 if changed:
                     await connection.execute(self.queries["delete_inputs"], catalog, detail.id)
                     await connection.execute(self.queries["insert_inputs"], catalog, detail.id)
+                if is_older:
+                    await self._record_failure(connection, detail, *failure)
         return bool(changed)
 
     async def set_aside(self, detail: OpenDetail, reason: str, first_wait_s: float) -> None:
@@ -140,14 +168,19 @@ class DetailStore:
         with translate():
             async with self.pool.acquire() as connection, connection.transaction():
                 await fence(connection, self.lease, self.queries)
-                await connection.execute(
-                    self.queries["record_detail_failure"],
-                    self.lease.catalog,
-                    detail.id,
-                    detail.listed_hash,
-                    reason,
-                    timedelta(seconds=first_wait_s),
-                )
+                wait = timedelta(seconds=first_wait_s)
+                await self._record_failure(connection, detail, reason, wait)
+
+    async def _record_failure(
+        self, connection: Connection, detail: OpenDetail, *failure: object
+    ) -> None:
+        await connection.execute(
+            self.queries["record_detail_failure"],
+            self.lease.catalog,
+            detail.id,
+            detail.listed_hash,
+            *failure,
+        )
 
     async def _fetch(self, query: str, *values: object) -> Sequence[asyncpg.Record]:
         with translate():
@@ -159,4 +192,9 @@ class DetailStore:
 
 
 def _opens(records: Sequence[asyncpg.Record]) -> tuple[OpenDetail, ...]:
-    return tuple(OpenDetail(record["id"], record["listed_hash"]) for record in records)
+    """Without the row that only says up to where was looked."""
+    return tuple(
+        OpenDetail(record["id"], record["listed_hash"], to_millis(record["listed_at"]))
+        for record in records
+        if record["id"] is not None
+    )

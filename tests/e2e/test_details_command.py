@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,60 @@ async def test_the_daemon_fetches_what_changes_beside_its_polls(
         assert ended.code == 0, ended.stderr
         said = [each for each in ended.events if each["event"] == "details_fetched"]
         assert sum(each["fetched"] for each in said) == 21
+
+
+async def test_polls_are_on_time_while_hundreds_of_details_are_open(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    """The budget is spent on details in no time; what polls need of it is left to them."""
+    place.write_config(CONFIG.replace("= 0.2", "= 1.5"))
+    place.set(source__max_requests_per_minute=60)
+    async with serve(models=400) as source, place.start("run") as daemon:
+
+        async def has_polled() -> bool:
+            return sum(each.path == "/v1/models" for each in source.requests) >= 9
+
+        await daemon.until(has_polled, "some polls")
+        polled = [each.at for each in source.requests if each.path == "/v1/models"]
+        stored = await fetch_value(migrated_database_url, STORED)
+        ended = await daemon.stop()
+
+        assert ended.code == 0, ended.stderr
+        gaps_s = [(b - a).total_seconds() for a, b in itertools.pairwise(polled)]
+        assert max(gaps_s) < 4
+        assert 0 < stored < 40
+
+
+async def test_a_deadline_holds_also_while_details_wait_for_the_budget(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    """The next token is a minute away, the deadline is not."""
+    place.write_config(CONFIG)
+    place.set(source__max_requests_per_minute=10)
+    async with serve(models=30):
+        ended = await place.run("backfill", "--deadline", "2")
+
+        assert ended.code == 7, ended.stderr
+        assert "still open" in ended.stdout
+        assert 0 < await fetch_value(migrated_database_url, STORED) < 10
+        assert ended.seconds < 20
+
+
+async def test_a_plan_names_the_requests_of_the_details(place: Place, serve: Serve) -> None:
+    place.write_config(CONFIG)
+    async with serve(models=30) as source:
+        unknown = await place.run("backfill", "--plan")
+        await place.run("backfill")
+        changed = next(iter(source.live_models()))
+        source.update_model(changed, name="renamed")
+        place.write_config(CONFIG.replace("details = true", "details = false"))
+        await place.run("sync")
+        without = await place.run("backfill", "--plan", "--json")
+        place.write_config(CONFIG)
+        known = await place.run("backfill", "--plan", "--json")
+        shown = await place.run("backfill", "--plan")
+
+        assert "details: one request for each model, after all others" in unknown.stdout
+        assert without.document["catalogs"][0]["detail_requests"] == 0
+        assert known.document["catalogs"][0]["detail_requests"] == 1
+        assert "details: 1 request, after all others" in shown.stdout

@@ -95,7 +95,12 @@ class Restless:
         return page(f"c{self.asked}@5" + ("" if question.before_ms else " d@9"))
 
     async def fetch_model(
-        self, model_id: str, *, project_id: str | None, lane: Lane
+        self,
+        model_id: str,
+        *,
+        project_id: str | None,
+        lane: Lane,
+        original_assets: bool = False,
     ) -> bytes | None:
         raise NotImplementedError
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from support.mirror import CATALOG, SourceTime, add_models, mirroring, new_source
 
-from syncer.details import FIRST_WAIT_S, Details
+from syncer.details import FIRST_WAIT_S, TROUBLES_IN_A_ROW, WORKERS, Details
 from syncer.errors import ExitCode, Stopped
 
 if TYPE_CHECKING:
@@ -207,7 +208,9 @@ async def test_a_source_that_refuses_model_after_model_is_left_in_peace(
     async with mirroring(migrated_database_url, source, time=time, details=True) as mirror:
         done = await mirror.sync()
 
-        assert MODELS + 10 <= len(retrieved(mirror)) <= MODELS + 16
+        # The last of the good ones may come in late, and begins the count anew.
+        most = MODELS + 2 * TROUBLES_IN_A_ROW + WORKERS
+        assert MODELS + TROUBLES_IN_A_ROW <= len(retrieved(mirror)) <= most < MODELS + 40
         assert done.catalog.details is not None
         assert done.catalog.details.tally.error is not None
         assert done.exit_code is ExitCode.NOT_ALL_WELL
@@ -255,9 +258,11 @@ async def test_what_was_fetched_before_a_stop_is_not_fetched_again(
         first = retrieved(mirror)
         done = await mirror.sync()
 
+    again = Counter(retrieved(mirror)) - Counter(set(retrieved(mirror)))
     assert isinstance(stopped.error, Stopped)
-    assert stopped.fetched == len(first) < MODELS
-    assert sorted(retrieved(mirror)) == sorted(set(retrieved(mirror)))
+    assert stopped.fetched <= len(first) < MODELS
+    # What was under way then is left, as its answer may be a minute away.
+    assert again.total() == len(first) - stopped.fetched <= WORKERS
     assert said(done)["open"] == 0
 
 

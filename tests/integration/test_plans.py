@@ -130,7 +130,7 @@ HOT: Mapping[str, Hot] = {
     "list_open_details": Hot([CATALOG, "model_00001000", "100"], BY_KEY),
     "read_last_change": Hot(),
     "store_detail": Hot(
-        [CATALOG, "model_00000003", "{}", "x", "x", AT], {"model_details_pkey": "id"}
+        [CATALOG, "model_00000003", "{}", "x", "x", AT, "false"], {"model_details_pkey": "id"}
     ),
     "delete_inputs": Hot([CATALOG, "model_00000003"], {"model_inputs_pkey": "id"}),
     "insert_inputs": Hot([CATALOG, "model_00000003"], {"model_details_pkey": "id"}),

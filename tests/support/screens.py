@@ -158,6 +158,12 @@ STATES: dict[str, dict[str, Any]] = {
             catalog("public", removals_waiting=7),
         ]
     },
+    "details": {
+        "catalogs": [
+            catalog(details={"wanted": 12_345, "stored": 12_345, "failed": 0}),
+            catalog("ours", details={"wanted": 1_200, "stored": 1_000, "failed": 3}),
+        ]
+    },
     "quarantine": {"catalogs": [catalog(quarantined_models=1)]},
     "late, somebody works": {
         "catalogs": [catalog(freshness_s=4000.0)],

@@ -131,33 +131,73 @@ class TestLimiter:
     async def test_nobody_waits_for_the_details_of_thousands_of_models(
         self, clock: VirtualClock
     ) -> None:
-        """Polls go at once; a sweep begins when the budget has room, before what is left."""
-        limiter = Limiter(max_requests_per_minute=10, max_concurrency=8, clock=clock, reserve=2)
+        """Polls and a small sweep go at once: the details leave them a part of each minute."""
+        limiter = Limiter(max_requests_per_minute=60, max_concurrency=8, clock=clock, reserve=2)
         sender = Sender(limiter, clock, takes_s=0.1)
+        asked = [30.0, 70.0, 110.0, 150.0]
 
         async def fetch_details() -> None:
-            for number in range(12):
+            for number in range(50):
                 await sender.send(f"detail {number}", Lane.DETAIL)
 
-        async def later() -> None:
-            await clock.sleep(30.0)
-            await sender.send("poll", Lane.POLL)
-            await sender.send("sweep", Lane.SWEEP)
+        async def ask_more() -> None:
+            for at_s in asked:
+                await clock.sleep(at_s - clock.elapsed_s)
+                await sender.send(f"poll at {at_s:.0f}", Lane.POLL)
+                await sender.send(f"sweep at {at_s:.0f}", Lane.SWEEP)
 
         async def work() -> None:
             async with asyncio.TaskGroup() as group:
                 for _ in range(4):
                     group.create_task(fetch_details())
-                group.create_task(later())
+                group.create_task(ask_more())
 
         await clock.run(work())
 
-        at = dict(sender.sent)
-        assert pytest.approx(30.0) == at["poll"]
-        # The minute's tokens were spent; it gets the very first of the next.
-        assert pytest.approx(60.2, abs=0.3) == at["sweep"]
-        assert sum(when < at["sweep"] for when in sender.times) == 9
-        assert most_in_a_minute(sender.times) <= 10
+        for name, at_s in sender.sent:
+            what, _, asked_at = name.partition(" at ")
+            if what in {"poll", "sweep"}:
+                assert float(asked_at) == pytest.approx(at_s, abs=0.2)
+        assert most_in_a_minute(sender.times) <= 60
+
+    async def test_the_details_of_all_catalogs_take_half_of_the_places(
+        self, clock: VirtualClock
+    ) -> None:
+        """However slowly the source answers them: a poll has a place of its own."""
+        sender = make_sender(clock, at_once=4, takes_s=30.0)
+
+        async def poll() -> None:
+            await clock.sleep(10.0)
+            await sender.send("poll", Lane.POLL)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for number in range(6):
+                    group.create_task(sender.send(f"detail {number}", Lane.DETAIL))
+                group.create_task(poll())
+
+        await clock.run(work())
+
+        assert [at for name, at in sender.sent if name != "poll"] == [0, 0, 30, 30, 60, 60]
+        assert dict(sender.sent)["poll"] == 10.0
+
+    async def test_one_place_alone_is_for_details_too(self, clock: VirtualClock) -> None:
+        sender = make_sender(clock, at_once=1, takes_s=1.0)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for number in range(3):
+                    group.create_task(sender.send(str(number), Lane.DETAIL))
+
+        await clock.run(work())
+
+        assert sender.times == [0, 1, 2]
+
+    async def test_a_budget_of_one_is_for_details_too(self, clock: VirtualClock) -> None:
+        sender = make_sender(clock, per_minute=1)
+        await sender.send("detail", Lane.DETAIL)
+
+        assert sender.times == [0.0]
 
     async def test_polls_go_before_feed_sweep_verify_and_backfill(
         self, clock: VirtualClock

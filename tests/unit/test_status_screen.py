@@ -205,6 +205,16 @@ def test_what_a_source_says_cannot_steer_the_terminal() -> None:
     assert "?[31mno?" in shown
 
 
+def test_how_complete_the_details_are_is_said_where_they_are_wanted() -> None:
+    shown = words("details", width=WIDE)
+
+    assert "public: details of 12,345 of 12,345 models stored ours:" in shown
+    assert (
+        "ours: details of 1,000 of 1,200 models stored, 3 set aside, 197 still to be asked for"
+    ) in shown
+    assert "details" not in words("idle")
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
