@@ -6,14 +6,21 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from support.command import log_lines
 from support.stored import fetch_value
 
 if TYPE_CHECKING:
-    from support.command import Place
+    from support.command import Place, Running
     from support.serving import Serve
 
 CONFIG = '[[catalog]]\nname = "public"\ndetails = true\npoll_interval_s = 0.2\n'
 STORED = "SELECT count(*) FROM scenario.model_details"
+
+
+def fetched(daemon: Running) -> int:
+    """Details that it said it has fetched so far."""
+    said = [each for each in log_lines(daemon.stderr) if each["event"] == "details_fetched"]
+    return sum(each["fetched"] for each in said)
 
 
 async def test_a_sync_says_how_complete_the_details_are_and_so_does_status(
@@ -77,11 +84,11 @@ async def test_the_daemon_fetches_what_changes_beside_its_polls(
             return bool(await fetch_value(migrated_database_url, name) == "renamed")
 
         await daemon.until(is_new, "the new details")
+        await daemon.until(lambda: fetched(daemon) >= 21, "a word of them")
         ended = await daemon.stop()
 
         assert ended.code == 0, ended.stderr
-        said = [each for each in ended.events if each["event"] == "details_fetched"]
-        assert sum(each["fetched"] for each in said) == 21
+        assert fetched(daemon) == 21
 
 
 async def test_polls_are_on_time_while_hundreds_of_details_are_open(

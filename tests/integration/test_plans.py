@@ -125,7 +125,12 @@ HOT: Mapping[str, Hot] = {
     ),
     "drop_changes": Hot(["0", "9000", "5000"], {"model_changes_pkey": "change_id"}),
     # with each poll of a catalog whose details are fetched, and for each of them
-    "list_changed_details": Hot([CATALOG, "19990", "1000"], {"model_changes_pkey": "change_id"}),
+    "list_changed_details": Hot(
+        [CATALOG, "19990", "1000"],
+        {"model_changes_pkey": "change_id"},
+        reads_whole="detail_failure",
+        because="models without details are few",
+    ),
     "list_due_details": Hot([CATALOG, "100"], {"detail_failure_retry_at_idx": "retry_at"}),
     "list_open_details": Hot([CATALOG, "model_00001000", "100"], BY_KEY),
     "read_last_change": Hot(),
