@@ -29,10 +29,8 @@ from syncer.errors import (
     SourceRejected,
     SourceUnavailable,
     SyncerError,
-    Verdict,
 )
 from syncer.store.details import DetailCount, DetailStore, OpenDetail
-from syncer.telemetry import Event
 
 MODELS_AT_ONCE: Final = 1000
 """Models, or changes, that are looked through at once."""
@@ -48,6 +46,9 @@ FIRST_WAIT_S: Final = 300.0
 
 TROUBLES_IN_A_ROW: Final = 10
 """So many models that cannot be had are no accident: the source is asked again at the next poll."""
+
+MANY: Final = 20
+"""So many take long enough for people to wonder: they are counted, and their progress is shown."""
 
 DECODE_HERE_BYTES: Final = 512 * 1024
 """A larger record is decoded in a thread: it takes 22 ms per MB, and the event loop is not to be
@@ -76,6 +77,8 @@ class DetailTally:
     """Set aside."""
     error: SyncerError | None = None
     """Why it ended before all was done."""
+    is_announced: bool = False
+    """Whether people were told how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,8 @@ class Details:
                 await self._fetch_all(due, tally)
         except SyncerError as error:
             tally.error = error
-        self._say(tally)
+        facts = {"fetched": tally.fetched, "changed": tally.changed, "failed": tally.failed}
+        self.context.voice.details_finished(facts, tally.error)
         return tally
 
     async def count(self) -> DetailCount:
@@ -177,6 +181,9 @@ class Details:
 
     async def _fetch_all(self, opens: Sequence[OpenDetail], tally: DetailTally) -> None:
         """Raises what ended it; those that are left stay open."""
+        if len(opens) >= MANY and not tally.is_announced:
+            tally.is_announced = True
+            self.context.voice.details_started((await self.count()).open)
         waiting, errors = deque(opens), list[SyncerError]()
 
         async def work() -> None:
@@ -217,6 +224,7 @@ class Details:
             self._troubles = 0
             tally.fetched += 1
             tally.changed += changed
+            self.context.voice.detail_stored(changed=changed)
 
     async def _store_retrieved(self, detail: OpenDetail, hand: Hand, tally: DetailTally) -> bool:
         model = await self._ask(detail, hand)
@@ -229,14 +237,16 @@ class Details:
             f"{format_millis(detail.listed_ms)}"
         )
         changed = await policy(self._store.store_older, detail, model, reason, FIRST_WAIT_S)
-        self._say_failed(detail, reason, tally)
+        self.context.voice.detail_failed(detail.id, reason)
+        tally.failed += 1
         return changed
 
     async def _set_aside(self, detail: OpenDetail, error: SyncerError, tally: DetailTally) -> None:
         policy = store_policy(self.context)
         await policy(self._store.set_aside, detail, error.message, FIRST_WAIT_S)
+        self.context.voice.detail_failed(detail.id, error.message)
+        tally.failed += 1
         self._troubles += 1
-        self._say_failed(detail, error.message, tally)
 
     async def _ask(self, detail: OpenDetail, hand: Hand) -> Model:
         """One request; what it brings is counted in ``hand``.
@@ -276,24 +286,3 @@ class Details:
             return decode_retrieved(body)
         async with self._decoding:
             return await asyncio.to_thread(decode_retrieved, body)
-
-    def _say_failed(self, detail: OpenDetail, reason: str, tally: DetailTally) -> None:
-        tally.failed += 1
-        self.context.voice.log(model=detail.id).warning(
-            Event.DETAIL_FAILED,
-            reason=reason,
-            hint="it is asked for again when it changes, or later; the others go on",
-        )
-
-    def _say(self, tally: DetailTally) -> None:
-        error = tally.error
-        is_stopped = error is not None and error.verdict is Verdict.STOP
-        if not (tally.fetched or tally.failed or (error and not is_stopped)):
-            return
-        log = self.context.voice.log(
-            fetched=tally.fetched, changed=tally.changed, failed=tally.failed
-        )
-        if error is None or is_stopped:
-            log.info(Event.DETAILS_FETCHED)
-        else:
-            log.warning(Event.DETAILS_FETCHED, exc_info=error)

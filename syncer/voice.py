@@ -19,6 +19,8 @@ from syncer.store.rows import Batch
 from syncer.telemetry import Event, logger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from structlog.typing import FilteringBoundLogger
 
 
@@ -27,6 +29,9 @@ MAX_NAMED = 10
 
 NOTICED_WAIT_S = 5.0
 """Before a retry: somebody who watches begins to wonder."""
+
+DETAILS = "details"
+"""What people are shown instead of the kind of a cycle."""
 
 _ALWAYS_SAID = frozenset({"pages", "models", "inserted", "updated", "unchanged"})
 _UNSAID = frozenset({"finished", "resumed"})
@@ -177,6 +182,49 @@ class Voice:
         self.log().warning(
             Event.SCOPE_CHANGED, hint="the catalog is filled again; what it holds stays"
         )
+
+    def details_started(self, models: int) -> None:
+        """Many models are to be fetched by themselves: shown as a cycle is."""
+        self.progress.cycle_started(
+            catalog=self.catalog,
+            kind=DETAILS,
+            reason="new, changed, or not fetched yet",
+            estimated_models=models,
+            estimated_requests=models,
+        )
+
+    def detail_stored(self, *, changed: bool) -> None:
+        """A model that was fetched by itself is durable."""
+        self.progress.page_committed(
+            catalog=self.catalog,
+            partition=DETAILS,
+            models=1,
+            inserted=0,
+            updated=int(changed),
+            unchanged=int(not changed),
+            quarantined=0,
+            bytes=0,
+        )
+
+    def detail_failed(self, model_id: str, reason: str) -> None:
+        """A model could not be fetched by itself."""
+        self.log(model=model_id).warning(
+            Event.DETAIL_FAILED,
+            reason=reason,
+            hint="it is asked for again when it changes, or later; the others go on",
+        )
+
+    def details_finished(self, facts: Mapping[str, int], error: SyncerError | None) -> None:
+        """The one line of a look at the details; none when there was nothing to do."""
+        is_stopped = error is not None and error.verdict is Verdict.STOP
+        if not any(facts.values()) and (error is None or is_stopped):
+            return
+        if error is None or is_stopped:
+            self.log(**facts).info(Event.DETAILS_FETCHED)
+        else:
+            self.log(**facts).warning(Event.DETAILS_FETCHED, exc_info=error)
+        word = "complete" if error is None else "incomplete"
+        self.progress.cycle_finished(catalog=self.catalog, kind=DETAILS, outcome=word)
 
     def cycle_finished(
         self, outcome: CycleOutcome, *, duration_s: float, loop_lag_ms: float

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 NOTHING = dict.fromkeys(
-    ("models", "model_changes", "quarantine", "cycle", "catalog", "checkpoint"), 0
+    (
+        *("models", "model_changes", "model_details", "model_inputs", "detail_failure"),
+        *("quarantine", "cycle", "catalog", "checkpoint"),
+    ),
+    0,
 )
 QUESTION = "Type 'yes' to remove it: "
 MANY = 12_000

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.mirror import CATALOG, SourceTime, add_models, mirroring, new_source
 
 from syncer.details import FIRST_WAIT_S, TROUBLES_IN_A_ROW, WORKERS, Details
 from syncer.errors import ExitCode, Stopped
+from syncer.progress import NoProgress
 
 if TYPE_CHECKING:
     from support.mirror import Done, Mirror
@@ -36,6 +38,24 @@ def said(done: Done) -> dict[str, int]:
     details = done.catalog.details
     assert details is not None
     return details.document
+
+
+class Shown(NoProgress):
+    """What people are shown."""
+
+    def __init__(self) -> None:
+        self.estimates: list[int] = []
+        self.models = 0
+        self.ended: list[tuple[str, str]] = []
+
+    def cycle_started(self, **facts: Any) -> None:
+        self.estimates.append(facts["estimated_models"])
+
+    def page_committed(self, **facts: Any) -> None:
+        self.models += facts["models"]
+
+    def cycle_finished(self, **facts: Any) -> None:
+        self.ended.append((facts["kind"], facts["outcome"]))
 
 
 @pytest.fixture(name="time")
@@ -264,6 +284,25 @@ async def test_what_was_fetched_before_a_stop_is_not_fetched_again(
     # What was under way then is left, as its answer may be a minute away.
     assert again.total() == len(first) - stopped.fetched <= WORKERS
     assert said(done)["open"] == 0
+
+
+@pytest.mark.parametrize(("count", "estimates"), [(60, [60]), (12, [])], ids=["many", "few"])
+async def test_people_who_wait_see_how_far_it_is(
+    migrated_database_url: str, time: SourceTime, count: int, estimates: list[int]
+) -> None:
+    """As a cycle is shown; a few are done before anybody wonders."""
+    source = source_with_models(time)
+    add_models(source, count - MODELS, "x", createdAt=time.now, updatedAt=time.now)
+    time.advance(3600)
+    shown = Shown()
+    async with mirroring(migrated_database_url, source, time=time, details=True) as mirror:
+        await mirror.sync(details=False)
+        async with mirror.context(details=True) as context:
+            await Details(replace(context, progress=shown)).catch_up()
+
+    assert shown.estimates == estimates
+    assert shown.models == count
+    assert shown.ended == [("details", "complete")]
 
 
 async def test_secrets_of_a_retrieved_record_reach_no_table(

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 NOTHING = {
     "models": 0,
     "model_changes": 0,
+    "model_details": 0,
+    "model_inputs": 0,
+    "detail_failure": 0,
     "quarantine": 0,
     "cycle": 0,
     "catalog": 0,
@@ -142,6 +145,9 @@ async def test_a_batch_goes_on_after_the_last_key_and_is_no_larger_than_asked(ur
         assert await rows_left(url, "old") == {
             "models": 8,
             "model_changes": 17,
+            "model_details": 20,
+            "model_inputs": 40,
+            "detail_failure": 20,
             "quarantine": 3,
             "cycle": 1,
             "catalog": 1,
@@ -248,6 +254,9 @@ async def test_a_lease_that_is_lost_after_a_batch_stops_the_next_one(url: str) -
     assert await rows_left(url, "old") == {
         "models": MODELS - 7,
         "model_changes": 23,
+        "model_details": 20,
+        "model_inputs": 40,
+        "detail_failure": 20,
         "quarantine": 5,
         "cycle": 4,
         "catalog": 1,

@@ -60,9 +60,34 @@ INSERT INTO syncer.checkpoint (cycle_id, partition, phase, sort_key)
 SELECT cycle_id, name, 'walking', 'createdAt' FROM cycle, unnest(ARRAY['a', 'b']) AS name
 """
 
+_DETAILS = """
+INSERT INTO scenario.model_details
+    (catalog, id, body, content_hash, listed_hash, source_updated_at, fetched_at, changed_at)
+SELECT catalog, id, '{"inputs": [{}, {}]}', '', '', now(), now(), now()
+FROM scenario.models WHERE catalog = $1
+ON CONFLICT DO NOTHING
+"""
+
+_INPUTS = """
+INSERT INTO scenario.model_inputs (catalog, id, position, body)
+SELECT catalog, id, n, '{}' FROM scenario.model_details, generate_series(1, 2) AS n
+WHERE catalog = $1
+ON CONFLICT DO NOTHING
+"""
+
+_DETAIL_FAILURES = """
+INSERT INTO syncer.detail_failure (catalog, id, listed_hash, reason, tries, failed_at, retry_at)
+SELECT catalog, id, '', 'broken', 1, now(), now() + interval '1 s'
+FROM scenario.models WHERE catalog = $1
+ON CONFLICT DO NOTHING
+"""
+
 TABLES = (
     "scenario.models",
     "scenario.model_changes",
+    "scenario.model_details",
+    "scenario.model_inputs",
+    "syncer.detail_failure",
     "syncer.quarantine",
     "syncer.cycle",
     "syncer.catalog",
@@ -84,7 +109,8 @@ async def fill(
     try:
         await connection.execute(_CATALOG, catalog, retired)
         await connection.execute(_MODELS, catalog, models, removed)
-        await connection.execute(_CHANGES, catalog)
+        for derived in (_CHANGES, _DETAILS, _INPUTS, _DETAIL_FAILURES):
+            await connection.execute(derived, catalog)
         await connection.execute(_QUARANTINE, catalog, quarantined)
         await connection.execute(_CYCLES, catalog, cycles)
     finally:
