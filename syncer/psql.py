@@ -12,16 +12,20 @@ import asyncio
 import os
 import shlex
 import shutil
-import signal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
-from syncer.config import Settings
+from syncer.config import SECRET_PARAMETERS, Settings
 from syncer.database import Database
 from syncer.domain import Clock
 from syncer.errors import ConfigError
 from syncer.reading import find_database
+from syncer.shutdown import cancel_on_signals
 
-OPTIONS = "-c search_path=scenario,public -c default_transaction_read_only=on"
+OPTIONS = "-c search_path=scenario -c default_transaction_read_only=on"
+"""Not "public": anybody may have put a function there."""
+
+LEAVE_LIMIT_S = 3.0
+"""From SIGTERM to SIGKILL, for a psql that does not end; we have 10 s ourselves."""
 
 
 async def open_psql(settings: Settings, clock: Clock) -> int:
@@ -30,24 +34,38 @@ async def open_psql(settings: Settings, clock: Clock) -> int:
     Raises:
         ConfigError: there is no psql.
         SchemaMismatch, StoreError: there is no database.
+        Stopped: a signal ended it, and psql with it; Ctrl-C is psql's, where it ends a query.
     """
-    async with find_database(settings, clock) as database:
-        program = find_psql(database)
-        address, password = without_password(database.url)
-        environment = dict(os.environ)
-        given = environment.get("PGOPTIONS", "")
-        environment["PGOPTIONS"] = f"{given} {OPTIONS}".strip()
-        if password is not None:
-            environment["PGPASSWORD"] = password
-        # Ctrl-C is psql's: it ends a query there, and must not end us.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                program, address, env=environment, restore_signals=True
-            )
-            return await process.wait()
-        finally:
-            signal.signal(signal.SIGINT, before)
+    is_open = False
+    with cancel_on_signals(hint="Open it again.", spares_interrupts=lambda: is_open):
+        async with find_database(settings, clock) as database:
+            program = find_psql(database)
+            address, password = without_password(database.url)
+            environment = dict(os.environ)
+            given = environment.get("PGOPTIONS", "")
+            environment["PGOPTIONS"] = f"{given} {OPTIONS}".strip()
+            if password is not None:
+                environment["PGPASSWORD"] = password
+            process = await asyncio.create_subprocess_exec(program, address, env=environment)
+            is_open = True
+            try:
+                return await process.wait()
+            finally:
+                await _end(process)
+                is_open = False
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Nothing may outlive us that keeps an embedded server open; fine if it has ended."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(LEAVE_LIMIT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def find_psql(database: Database) -> str:
@@ -73,13 +91,17 @@ def find_psql(database: Database) -> str:
 
 
 def without_password(url: str) -> tuple[str, str | None]:
-    """The address without its password, and the password."""
+    """The address without its passwords, and the one of the user.
+
+    That of a client's key (sslpassword) has no variable that psql would read: it asks for it.
+    """
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     name, colon, password = user.partition(":")
-    query = [each for each in parts.query.split("&") if each]
-    kept = [each for each in query if not each.startswith("password=")]
-    asked = next((each.partition("=")[2] for each in query if each not in kept), None)
+    given = [each.partition("=")[::2] for each in parts.query.split("&") if each]
+    asked = next((value for key, value in given if key == "password"), None)
+    query = "&".join(f"{key}={value}" for key, value in given if key not in SECRET_PARAMETERS)
     secret = password if colon else asked
-    address = urlunsplit(parts._replace(netloc=f"{name}{at}{host}", query="&".join(kept)))
+    # Not urlunsplit: it drops the empty authority of "postgresql:///database".
+    address = f"{parts.scheme}://{name}{at}{host}{parts.path}{f'?{query}' if query else ''}"
     return address, None if secret is None else unquote(secret)

@@ -72,11 +72,14 @@ def stop_on_signals(
 
 
 @contextlib.contextmanager
-def cancel_on_signals(*, hint: str) -> Iterator[None]:
+def cancel_on_signals(
+    *, hint: str, spares_interrupts: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """SIGTERM and SIGINT end at once what only reads; a second one ends the process.
 
     Args:
         hint: what to do next, of the error that is raised.
+        spares_interrupts: whether SIGINT is just now meant for a program that we have opened.
 
     Raises:
         Stopped, Interrupted: the work was cancelled by a signal.
@@ -85,6 +88,8 @@ def cancel_on_signals(*, hint: str) -> Iterator[None]:
     timers: list[asyncio.TimerHandle] = []
 
     def asked(signum: signal.Signals) -> None:
+        if signum is signal.SIGINT and spares_interrupts():
+            return
         if stop.is_set or task is None:
             os._exit(128 + signum)
         stop.set((Interrupted if signum is signal.SIGINT else Stopped)(hint=hint))

@@ -20,6 +20,9 @@ STDOUT = "-"
 TOLD_EACH = 10_000
 """Rows between two words of how far it is."""
 
+PSQL_LOST = 2
+"""psql's exit code when the connection cannot be made, or broke."""
+
 
 def _instant(
     _context: click.Context, _parameter: click.Parameter, text: str | None
@@ -134,8 +137,8 @@ async def _export(
 def sql(invocation: Invocation, statement: str | None, as_json: bool) -> None:  # noqa: FBT001 - click
     """Open psql on the mirror, or answer one STATEMENT ('-' reads it from standard input).
 
-    Both only read, unless psql is told otherwise (SET default_transaction_read_only = off). Names
-    are looked up in schema scenario first.
+    Both only read, unless psql is told otherwise (SET default_transaction_read_only = off); a
+    statement that asks for no rows is not run. Names are looked up in schema scenario.
     """
     if statement is None and as_json:
         raise click.UsageError("--json goes with a statement.")
@@ -184,4 +187,4 @@ async def _psql(invocation: Invocation) -> ExitCode:
     invocation.start_logging(settings)
     code = await open_psql(settings, SystemClock())
     # What psql has said it has said by itself.
-    return ExitCode.OK if code == 0 else ExitCode.USAGE
+    return {0: ExitCode.OK, PSQL_LOST: ExitCode.UNAVAILABLE}.get(code, ExitCode.USAGE)

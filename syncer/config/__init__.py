@@ -26,9 +26,10 @@ from syncer.config.settings import (
     default_data_dir,
 )
 from syncer.config.show import ConfigValue, describe, example_config
-from syncer.config.urls import mask_url
+from syncer.config.urls import SECRET_PARAMETERS, mask_url
 
 __all__ = [
+    "SECRET_PARAMETERS",
     "AuthKind",
     "CatalogSettings",
     "ConfigValue",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HIDDEN = "***"
 MAX_PORT = 65535
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
+SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
+"""Of a database URL."""
 
 
 def check_base_url(url: str) -> str:
@@ -99,7 +100,7 @@ def mask_url(url: str) -> str:
     userinfo, at, host = parts.netloc.rpartition("@")
     user, colon, _ = userinfo.partition(":")
     pairs = [
-        (name, HIDDEN if name in _SECRET_PARAMETERS else value)
+        (name, HIDDEN if name in SECRET_PARAMETERS else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     netloc = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
@@ -112,7 +113,7 @@ def url_secrets(url: str) -> tuple[str, ...]:
     """What a log must not show of a usable database URL: its passwords, as written and decoded."""
     parts = urlsplit(url)
     raw = parts.netloc.rpartition("@")[0].partition(":")[2]
-    given = [value for name, value in parse_qsl(parts.query) if name in _SECRET_PARAMETERS]
+    given = [value for name, value in parse_qsl(parts.query) if name in SECRET_PARAMETERS]
     return tuple(dict.fromkeys(secret for secret in (raw, unquote(raw), *given) if secret))
 
 

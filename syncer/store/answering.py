@@ -54,7 +54,8 @@ async def open_answer(
 
     Args:
         connection: its session; nothing else may use it meanwhile.
-        statement: one that returns rows, or none.
+        statement: one that returns rows; of a user's, no other is run, as a read-only transaction
+            lets some of them write all the same (COPY … TO PROGRAM).
         values: for ``$1`` and so on.
         by_user: what PostgreSQL says of the statement is for whoever wrote it.
 
@@ -68,6 +69,10 @@ async def open_answer(
             columns = tuple(
                 Column(each.name, f"{each.type.name}") for each in prepared.get_attributes()
             )
+            if by_user and not columns:
+                raise ConfigError(
+                    "the statement asks for no rows, and was not run", hint=_HINTS["25006"]
+                )
 
             async def read() -> AsyncIterator[Sequence[Sequence[object]]]:
                 cursor = await prepared.cursor(*values)

@@ -138,6 +138,21 @@ async def test_a_login_of_the_role_follows_the_changes(
     assert first + ours + later == printed
 
 
+async def test_a_login_of_the_role_takes_the_mirror_away_and_asks_it(
+    place: Place, serve: Serve, migrated_database_url: str, role: str
+) -> None:
+    async with serve(models=12):
+        await place.run("sync")
+    await place.run("migrate", "--reader-role", role)
+    async with login(migrated_database_url, quoted(role)) as user:
+        place.set(database__url=as_user(migrated_database_url, user))
+        exported = await place.run("export", "--format", "jsonl", "--catalog", "public")
+        asked = await place.run("sql", "--json", "SELECT count(*) AS models FROM live_models")
+
+    assert (exported.code, len(exported.stdout.splitlines())) == (0, 12), exported.stderr
+    assert (asked.code, asked.document) == (0, {"models": 12}), asked.stderr
+
+
 async def test_later_tables_and_functions_can_be_read_as_well(
     place: Place, migrated_database_url: str, role: str
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 from typing import TYPE_CHECKING
 
@@ -48,15 +50,36 @@ async def test_it_only_reads(place: Place, serve: Serve, migrated_database_url: 
         refused = [
             await place.run("sql", statement)
             for statement in (
-                "DELETE FROM scenario.models",
-                "CREATE TABLE x (n integer)",
+                "DELETE FROM scenario.models RETURNING id",
                 "WITH gone AS (DELETE FROM scenario.models RETURNING 1) SELECT * FROM gone",
+                "EXPLAIN ANALYZE DELETE FROM scenario.models",
             )
         ]
 
     assert await count_models(migrated_database_url) == 5
     for ended in refused:
         assert "read-only transaction" in ended.failed_with(2)
+
+
+async def test_what_asks_for_no_rows_is_not_even_run(
+    place: Place, migrated_database_url: str
+) -> None:
+    """A read-only transaction lets a superuser's COPY run a program on the server."""
+    made = place.home / "made"
+    refused = [
+        await place.run("sql", statement)
+        for statement in (
+            f"COPY (SELECT 1) TO PROGRAM 'touch {made}'",
+            "COPY scenario.models TO STDOUT",
+            "CREATE TABLE x (n integer)",
+            "DO $$ BEGIN PERFORM 1; END $$",
+            "",
+        )
+    ]
+
+    for ended in refused:
+        assert "asks for no rows, and was not run" in ended.failed_with(2)
+    assert not made.exists()
 
 
 @pytest.mark.parametrize(
@@ -114,6 +137,68 @@ async def test_psql_is_told_where_to_go_and_the_password_stays_in_its_environmen
     assert password == "top@secret"
 
 
+async def test_psql_of_an_embedded_server_reads_what_is_piped_into_it(
+    bare_place: Place, serve: Serve
+) -> None:
+    """The real one; the server runs as long as it does."""
+    async with serve(models=7):
+        await bare_place.run("backfill")
+    question = bare_place.home / "question.sql"
+    question.write_text(
+        "\\pset format unaligned\n\\pset tuples_only on\n"
+        "SELECT count(*), current_setting('search_path') FROM live_models;\n"
+        "DELETE FROM models;\n"
+    )
+    with question.open() as stdin:
+        async with bare_place.start("sql", stdin=stdin.fileno()) as running:
+            ended = await running.end()
+    left = socket_dirs(bare_place)
+
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "7|scenario"
+    assert "cannot execute DELETE in a read-only transaction" in ended.stderr
+    assert left == []
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, None)])
+async def test_sigterm_ends_psql_and_its_server_and_an_interrupt_is_psqls_own(
+    bare_place: Place, serve: Serve, signum: signal.Signals, code: int | None
+) -> None:
+    async with serve(models=2):
+        await bare_place.run("backfill")
+    inner, outer = os.pipe()
+    try:
+        async with bare_place.start("sql", stdin=inner) as running:
+            os.write(outer, b"SELECT 'I am ' || 'open';\n\\echo said\n")
+            await running.until(lambda: "said" in running.stdout, "psql to answer")
+            running.send(signum)
+            if code is None:
+                os.write(outer, b"SELECT 'still ' || 'here';\n\\q\n")
+            ended = await running.end(within_s=10)
+    finally:
+        os.close(inner)
+        os.close(outer)
+    left = socket_dirs(bare_place)
+
+    assert ended.code == (code or 0), ended.stderr
+    assert ("still here" in ended.stdout) == (code is None)
+    assert left == []
+
+
+def socket_dirs(place: Place) -> list[str]:
+    """Sockets on which an embedded server of this place would answer."""
+    return [str(path) for path in place.home.rglob(".s.PGSQL.*") if path.is_socket()]
+
+
+async def test_a_database_that_is_away_is_unavailable_to_psql_as_well(place: Place) -> None:
+    place.environment["PATH"] = os.defpath
+    place.set(database__url="postgresql://somebody@127.0.0.1:1/nothing?connect_timeout=2")
+    ended = await place.run("sql")
+
+    assert ended.code == 7
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -124,6 +209,10 @@ async def test_psql_is_told_where_to_go_and_the_password_stays_in_its_environmen
         ("postgresql://h/d?user=u&password=p%26w", ("postgresql://h/d?user=u", "p&w")),
         ("postgresql://u@/d?host=/run/x", ("postgresql://u@/d?host=/run/x", None)),
         ("postgresql://u:@h/d", ("postgresql://u@h/d", "")),
+        (
+            "postgresql:///d?host=/run/x&password=p%2Bw&sslpassword=key",
+            ("postgresql:///d?host=/run/x", "p+w"),
+        ),
     ],
 )
 def test_an_address_without_its_password(url: str, expected: tuple[str, str | None]) -> None:
