@@ -179,13 +179,22 @@ BEYOND_READERS = r"""
     WHERE n.nspname = 'scenario' AND p.prokind <> 'a' AND CASE
         WHEN p.prosecdef THEN array_to_string(p.proconfig, ' ') IS NULL
             OR array_to_string(p.proconfig, ' ') !~ '(^| )search_path='
-        ELSE pg_get_functiondef(p.oid) ~ '\msyncer\.'
+        -- Names in such a body were looked up when it was made: only what it reads needs a right.
+        WHEN p.prosqlbody IS NOT NULL THEN EXISTS (
+            SELECT FROM pg_depend AS d
+            INNER JOIN pg_class AS c ON d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid
+            WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                AND c.relnamespace = 'syncer'::regnamespace
+        )
+        ELSE p.prosrc ~ '\msyncer\.'
     END
     ORDER BY 1
 """
 PLANTED = """
     CREATE FUNCTION scenario.reads_ours() RETURNS bigint LANGUAGE sql
         AS 'SELECT count(*) FROM syncer.catalog';
+    CREATE FUNCTION scenario.reads_ours_too() RETURNS bigint LANGUAGE sql
+        BEGIN ATOMIC SELECT count(*) FROM syncer.catalog; END;
     CREATE FUNCTION scenario.looks_anywhere() RETURNS integer SECURITY DEFINER LANGUAGE sql
         AS 'SELECT 1';
     CREATE FUNCTION scenario.reads_for_readers() RETURNS bigint SECURITY DEFINER LANGUAGE sql
@@ -207,11 +216,13 @@ async def test_functions_keep_the_rule_of_sql_readme(
     async with login(url, quoted(role)) as user:
         await fetch(as_user(url, user), "SELECT scenario.reads_for_readers()")
         await fetch(as_user(url, user), "SELECT scenario.reads_theirs()")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await fetch(as_user(url, user), "SELECT scenario.reads_ours()")
+        await fetch(as_user(url, user), "SELECT * FROM scenario.search_models('a model')")
+        for name in ("reads_ours", "reads_ours_too"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await fetch(as_user(url, user), f"SELECT scenario.{name}()")
 
     assert [] == shipped
-    assert ["looks_anywhere", "reads_ours"] == [row["proname"] for row in found]
+    assert ["looks_anywhere", "reads_ours", "reads_ours_too"] == [row["proname"] for row in found]
 
 
 async def test_it_may_be_run_again_and_grants_only_what_is_missing(
