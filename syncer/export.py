@@ -104,7 +104,9 @@ async def export_models(
         await require_mirrored(connection, queries, settings, export.catalogs)
         statement = queries["export_models"]
         chosen = list(export.catalogs) or None
-        async with open_answer(connection, statement, chosen, export.since) as answer:
+        async with open_answer(
+            connection, statement, chosen, export.since, first=queries["avoid_sorting"]
+        ) as answer:
             if isinstance(target, Path):
                 return await _to_file(answer, export.format, target, tell)
             return await _to_writer(answer, export.format, target, tell)

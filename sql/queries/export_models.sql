@@ -1,6 +1,6 @@
 -- What somebody takes away: the live models, or all that changed or went since a time, tombstones included; in key order.
 -- $1 catalogs text[], NULL: all · $2 since timestamptz, NULL: the live models
--- Index: models_pkey gives the order; reads the catalogs whole, through a cursor.
+-- Index: models_pkey gives the order (see avoid_sorting); reads the catalogs whole, through a cursor.
 SELECT
     m.catalog, m.id, m.name, m.type, m.privacy, m.status, m.source, m.custom, m.tags, m.capabilities, m.collection_ids,
     m.author_id, m.owner_id, m.parent_model_id, m.short_description, m.access_restrictions, m.training_images_number,

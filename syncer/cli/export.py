@@ -66,7 +66,7 @@ def _instant(
     callback=_instant,
     metavar="TIME",
     help="Only what changed in this mirror since, removed models (removed_at) included; UTC unless "
-    "it says otherwise.",
+    "it says otherwise. What was being written at that time may count as earlier: begin before it.",
 )
 @click.pass_obj
 def export(
@@ -118,7 +118,8 @@ async def _export(
                 tell=tell,
             )
     except OutletClosed:
-        # As with head: whoever read has what it wanted.
+        # As with head: whoever read has what it wanted; it is not for us to say that it was all.
+        click.echo("not everything was exported: standard output was closed", err=True)
         return ExitCode.OK
     click.echo(f"{count:,} models exported", err=True)
     return ExitCode.OK

@@ -48,7 +48,7 @@ class Answer:
 
 @asynccontextmanager
 async def open_answer(
-    connection: Connection, statement: str, *values: object, by_user: bool = False
+    connection: Connection, statement: str, *values: object, by_user: bool = False, first: str = ""
 ) -> AsyncIterator[Answer]:
     """Begin to read the answer to one statement.
 
@@ -57,6 +57,7 @@ async def open_answer(
         statement: one that returns rows; of a user's, no other is run, as a read-only transaction
             lets some of them write all the same (COPY … TO PROGRAM).
         values: for ``$1`` and so on.
+        first: a statement that is run before it, in the same transaction.
         by_user: what PostgreSQL says of the statement is for whoever wrote it.
 
     Raises:
@@ -65,6 +66,8 @@ async def open_answer(
     """
     with _told_to_the_user(statement) if by_user else translate():
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            if first:
+                await connection.execute(first)
             prepared = await connection.prepare(statement)
             columns = tuple(
                 Column(each.name, f"{each.type.name}") for each in prepared.get_attributes()

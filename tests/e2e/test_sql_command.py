@@ -125,7 +125,7 @@ async def test_psql_is_told_where_to_go_and_the_password_stays_in_its_environmen
     async with serve(models=1):
         await place.run("sync")
     place.environment["PATH"] = str(tools)
-    url = migrated_database_url.replace("syncer@", "syncer:top%40secret@")
+    url = migrated_database_url.replace("@/", ":top%40secret@/")
     place.set(database__url=url)
     ended = await place.run("sql")
 

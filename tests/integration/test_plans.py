@@ -198,6 +198,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "read_budget",
     ),
     "for a person or monitor who waits: an order, a proof, the quarantine, a plan, the demo": (
+        "avoid_sorting",
         "count_details",
         "count_types",
         "dismiss_quarantine",
