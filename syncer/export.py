@@ -105,7 +105,12 @@ async def export_models(
         statement = queries["export_models"]
         chosen = list(export.catalogs) or None
         async with open_answer(
-            connection, statement, chosen, export.since, first=queries["avoid_sorting"]
+            connection,
+            statement,
+            chosen,
+            export.since,
+            first=queries["avoid_sorting"],
+            sizes=queries["measure_models"],
         ) as answer:
             if isinstance(target, Path):
                 return await _to_file(answer, export.format, target, tell)

@@ -1,7 +1,8 @@
 """
 Answers of any length, in bounded memory: through a cursor, in one snapshot that cannot write.
 
-Owns the transaction and how a statement of the user's is refused. Never keeps more than one batch.
+Owns the transaction, how much is fetched at once, and how a statement of the user's is refused.
+Never keeps more than one batch.
 Invariant: all rows of an answer are of one moment.
 Kind: edge (asyncpg).
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncpg
 
@@ -22,10 +23,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BATCH: Final = 200
-"""Rows in memory at a time."""
+"""Rows in memory at a time, at most."""
+
+BATCH_BYTES: Final = 8 * 2**20
+"""Bytes in memory at a time, at most, unless a single row has more."""
+
+MEASURED: Final = 1000
+"""Sizes in memory at a time."""
+
+_OTHER_BYTES: Final = 32
+"""About what a value takes that is neither text nor bytes."""
 
 _NOT_THE_STATEMENT: Final = ("08", "53", "57P", "58")
 """Classes of SQLSTATE that say nothing about what was asked."""
+
+
+Row = tuple[object, ...]
+
+
+class Cursor(Protocol):
+    """What is used of asyncpg's."""
+
+    async def fetch(self, n: int) -> Sequence[Any]:
+        """At most so many of the next rows; none at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +62,18 @@ class Answer:
     """An answer that is being read."""
 
     columns: tuple[Column, ...]
-    batches: AsyncIterator[Sequence[Sequence[object]]]
+    batches: AsyncIterator[Sequence[Row]]
     """Values as the driver gives them; ``json`` and ``jsonb`` as bytes."""
 
 
 @asynccontextmanager
 async def open_answer(
-    connection: Connection, statement: str, *values: object, by_user: bool = False, first: str = ""
+    connection: Connection,
+    statement: str,
+    *values: object,
+    by_user: bool = False,
+    first: str = "",
+    sizes: str = "",
 ) -> AsyncIterator[Answer]:
     """Begin to read the answer to one statement.
 
@@ -58,6 +83,9 @@ async def open_answer(
             lets some of them write all the same (COPY … TO PROGRAM).
         values: for ``$1`` and so on.
         first: a statement that is run before it, in the same transaction.
+        sizes: a statement with the same values that tells the bytes of each row of the first, in
+            the same order; then no batch has more than ``BATCH_BYTES``. Without it that is felt
+            for: a row much larger than those before it may come with others of its kind.
         by_user: what PostgreSQL says of the statement is for whoever wrote it.
 
     Raises:
@@ -77,12 +105,68 @@ async def open_answer(
                     "the statement asks for no rows, and was not run", hint=_HINTS["25006"]
                 )
 
-            async def read() -> AsyncIterator[Sequence[Sequence[object]]]:
+            async def read() -> AsyncIterator[Sequence[Row]]:
                 cursor = await prepared.cursor(*values)
-                while rows := await cursor.fetch(BATCH):
-                    yield [tuple(row) for row in rows]
+                if sizes:
+                    told = await (await connection.prepare(sizes)).cursor(*values)
+                    batches = _measured(cursor, told)
+                else:
+                    batches = _felt(cursor)
+                async for rows in batches:
+                    yield rows
 
             yield Answer(columns, read())
+
+
+async def _measured(cursor: Cursor, sizes: Cursor) -> AsyncIterator[Sequence[Row]]:
+    """Batches of known size. Both cursors are of one snapshot and in one order."""
+    async for count in _counts(sizes):
+        rows = await cursor.fetch(count)
+        if len(rows) != count:
+            raise AssertionError(f"{len(rows)} rows where {count} were measured")
+        yield [tuple(row) for row in rows]
+    if await cursor.fetch(1):
+        raise AssertionError("there are more rows than were measured")
+
+
+async def _counts(sizes: Cursor) -> AsyncIterator[int]:
+    """How many rows each batch may have."""
+    count = held_bytes = 0
+    while told := await sizes.fetch(MEASURED):
+        for (size_bytes,) in told:
+            if count and (count == BATCH or held_bytes + size_bytes > BATCH_BYTES):
+                yield count
+                count = held_bytes = 0
+            count += 1
+            held_bytes += size_bytes
+    if count:
+        yield count
+
+
+async def _felt(cursor: Cursor) -> AsyncIterator[Sequence[Row]]:
+    """Batches of rows that nobody measured: no more at once than fit, were they like the last."""
+    batch: list[Row] = []
+    held_bytes, step = 0, 1
+    while rows := await cursor.fetch(step):
+        sizes = [_size_bytes(tuple(row)) for row in rows]
+        batch += (tuple(row) for row in rows)
+        held_bytes += sum(sizes)
+        fitting = (BATCH_BYTES - held_bytes) // max(sizes)
+        if len(batch) >= BATCH or fitting < 1:
+            yield batch
+            batch, held_bytes = [], 0
+            fitting = BATCH_BYTES // max(sizes)
+        step = max(1, min(2 * step, BATCH - len(batch), fitting))
+    if batch:
+        yield batch
+
+
+def _size_bytes(value: object) -> int:
+    if isinstance(value, str | bytes):
+        return _OTHER_BYTES + len(value)
+    if isinstance(value, list | tuple):
+        return _OTHER_BYTES + sum(map(_size_bytes, value))
+    return _OTHER_BYTES
 
 
 @contextmanager

@@ -207,6 +207,7 @@ COLD: Mapping[str, Sequence[str]] = {
         "list_mirrored",
         "list_newest",
         "list_quarantine",
+        "measure_models",
         "place_order",
         "record_verified",
         "rank_tags",
