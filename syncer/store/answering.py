@@ -186,6 +186,8 @@ def _told_to_the_user(statement: str) -> Iterator[None]:
 
 _HINTS: Final = {
     "25006": "This command only reads; 'syncer sql' without a statement opens psql.",
+    "42601": "Correct it, and ask one statement at a time; 'syncer sql' without a statement opens "
+    "psql, which takes several.",
     "57014": "It took too long; ask for less, or open psql ('syncer sql' without a statement).",
     "": "Correct it; 'syncer sql' without a statement opens psql, where '\\d scenario.*' lists "
     "what there is.",

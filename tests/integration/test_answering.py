@@ -141,3 +141,12 @@ async def test_an_error_tells_all_that_postgresql_tells(database_url: str) -> No
         "No function matches" in refused.value.hint or "explicit type casts" in refused.value.hint
     )
     assert broken.value.hint is not None
+
+
+async def test_several_statements_are_refused_with_the_way_to_ask_them(database_url: str) -> None:
+    async with reader(database_url) as connection:
+        with pytest.raises(ConfigError, match="multiple commands") as refused:
+            async with open_answer(connection, "SELECT 1; SELECT 2", by_user=True):
+                pass
+
+    assert "one statement at a time" in str(refused.value.hint)
