@@ -18,7 +18,7 @@ import msgspec
 
 from syncer.domain import CycleKind, Millis, Scope, to_millis
 from syncer.errors import SyncerError
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fenced
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.queries import Queries
 
@@ -82,13 +82,11 @@ class CatalogStore:
 
     async def reset(self, lease: Lease, scope: Scope, *, pin: str | None) -> None:
         """Forget how far a catalog has come; keep its rows. It will be filled again."""
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, lease, self.queries)
-                await connection.execute(self.queries["abandon_cycles"], lease.catalog, None)
-                await connection.execute(
-                    self.queries["reset_catalog"], lease.catalog, scope_json(scope), pin
-                )
+        async with fenced(self.pool, self.queries, lease) as connection:
+            await connection.execute(self.queries["abandon_cycles"], lease.catalog, None)
+            await connection.execute(
+                self.queries["reset_catalog"], lease.catalog, scope_json(scope), pin
+            )
 
     async def abandon(self, lease: Lease, kind: CycleKind) -> None:
         """Give up the unfinished cycle of a kind."""
@@ -173,10 +171,8 @@ class CatalogStore:
                 return await read_facts(connection, self.queries, catalog)
 
     async def _write(self, lease: Lease, query: str, *values: object) -> None:
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, lease, self.queries)
-                await connection.execute(self.queries[query], *values)
+        async with fenced(self.pool, self.queries, lease) as connection:
+            await connection.execute(self.queries[query], *values)
 
 
 async def read_facts(

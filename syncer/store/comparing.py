@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 
 from syncer.domain import Absences, Millis, Model, to_datetime, to_millis
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fenced
 from syncer.store.pool import Pool, translate
 from syncer.store.progress import datetime_of
 from syncer.store.queries import Queries
@@ -92,13 +92,11 @@ class ComparingStore:
         """
         listed = [to_datetime(at_ms) for at_ms, _ in versions.values()]
         stored = [to_datetime(at_ms) for _, at_ms in versions.values()]
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, lease, self.queries)
-                await connection.fetch(self.queries["lock_models"], self.catalog, list(versions))
-                await connection.execute(
-                    self.queries["doubt_models"], self.catalog, list(versions), listed, stored
-                )
+        async with fenced(self.pool, self.queries, lease) as connection:
+            await connection.fetch(self.queries["lock_models"], self.catalog, list(versions))
+            await connection.execute(
+                self.queries["doubt_models"], self.catalog, list(versions), listed, stored
+            )
 
     async def _fetch(self, query: str, *values: object) -> list[asyncpg.Record]:
         with translate():

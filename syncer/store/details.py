@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncer.domain import Millis, Model, to_datetime, to_millis
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fenced
 from syncer.store.pool import Connection, Pool, translate
 
 if TYPE_CHECKING:
@@ -135,24 +135,22 @@ class DetailStore:
         self, detail: OpenDetail, model: Model, *failure: object, is_older: bool
     ) -> bool:
         catalog = self.lease.catalog
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                changed = await connection.fetchval(
-                    self.queries["store_detail"],
-                    catalog,
-                    detail.id,
-                    model.body,
-                    model.content_hash,
-                    detail.listed_hash,
-                    to_datetime(model.updated_ms),
-                    is_older,
-                )
-                if changed:
-                    await connection.execute(self.queries["delete_inputs"], catalog, detail.id)
-                    await connection.execute(self.queries["insert_inputs"], catalog, detail.id)
-                if is_older:
-                    await self._record_failure(connection, detail, *failure)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            changed = await connection.fetchval(
+                self.queries["store_detail"],
+                catalog,
+                detail.id,
+                model.body,
+                model.content_hash,
+                detail.listed_hash,
+                to_datetime(model.updated_ms),
+                is_older,
+            )
+            if changed:
+                await connection.execute(self.queries["delete_inputs"], catalog, detail.id)
+                await connection.execute(self.queries["insert_inputs"], catalog, detail.id)
+            if is_older:
+                await self._record_failure(connection, detail, *failure)
         return bool(changed)
 
     async def set_aside(self, detail: OpenDetail, reason: str, first_wait_s: float) -> None:
@@ -165,11 +163,9 @@ class DetailStore:
 
         Cancel-safe: yes; counted twice, the next wait is longer.
         """
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                wait = timedelta(seconds=first_wait_s)
-                await self._record_failure(connection, detail, reason, wait)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            wait = timedelta(seconds=first_wait_s)
+            await self._record_failure(connection, detail, reason, wait)
 
     async def _record_failure(
         self, connection: Connection, detail: OpenDetail, *failure: object

@@ -12,13 +12,11 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fenced
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.queries import Queries
 
@@ -78,7 +76,7 @@ class ForgetStore:
         Args:
             unretired: it may be one that nobody has retired yet.
         """
-        async with self._fenced() as connection:
+        async with fenced(self.pool, self.queries, self.lease) as connection:
             found = await connection.fetchval(
                 self.queries["void_catalog"], self.lease.catalog, unretired
             )
@@ -109,21 +107,14 @@ class ForgetStore:
 
     async def delete_catalog(self) -> None:
         """Remove the catalog's own row, last of all."""
-        async with self._fenced() as connection:
+        async with fenced(self.pool, self.queries, self.lease) as connection:
             await connection.execute(self.queries["delete_catalog"], self.lease.catalog)
 
     async def _delete(self, query: str, after: Key, limit: int) -> tuple[int, Key]:
-        async with self._fenced() as connection:
+        async with fenced(self.pool, self.queries, self.lease) as connection:
             record = await connection.fetchrow(
                 self.queries[query], self.lease.catalog, after, limit
             )
         if record is None or not record["removed"]:
             return 0, after
         return record["removed"], record["last_key"]
-
-    @asynccontextmanager
-    async def _fenced(self) -> AsyncIterator[Connection]:
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                yield connection

@@ -1,8 +1,8 @@
 """
 Hold the right to write: one lease per catalog, fenced by its epoch.
 
-Owns ``syncer.lease`` and the one connection that renews it. Never shares the pool's connections,
-never decides who should hold a lease or what to do without one.
+Owns ``syncer.lease`` and the one connection that renews it, which is none of the pool's. Never
+decides who should hold a lease or what to do without one.
 Invariant: a transaction that passed ``fence`` commits before any successor's epoch exists, or not
 at all; so two holders never both write, whatever either of them believes.
 
@@ -23,6 +23,7 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -33,11 +34,11 @@ from syncer.store.pool import translate
 from syncer.store.session import OwnSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import TracebackType
 
     from syncer.domain import Clock
-    from syncer.store.pool import Connection
+    from syncer.store.pool import Connection, Pool
     from syncer.store.queries import Queries
 
 _RENEWALS_PER_TTL: Final = 3
@@ -104,6 +105,20 @@ async def fence(connection: Connection, lease: Lease, queries: Queries) -> None:
             catalog=lease.catalog,
             epoch=lease.epoch,
         )
+
+
+@asynccontextmanager
+async def fenced(pool: Pool, queries: Queries, lease: Lease) -> AsyncIterator[Connection]:
+    """A transaction of the holder's; committed when the block ends well.
+
+    Raises:
+        LeaseLost: as ``fence``; nothing was done.
+        StoreError: as the database does, at whatever point; it is unknown what was committed.
+    """
+    with translate():
+        async with pool.acquire() as connection, connection.transaction():
+            await fence(connection, lease, queries)
+            yield connection
 
 
 async def read_leases(

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fence, fenced
 from syncer.store.pool import Pool, translate
 from syncer.store.queries import Queries
 
@@ -109,12 +109,10 @@ class OrderStore:
         Raises:
             LeaseLost: the next holder begins it again.
         """
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, lease, self.queries)
-                await connection.execute(
-                    self.queries["finish_order"], order.order_id, msgspec.json.encode(outcome)
-                )
+        async with fenced(self.pool, self.queries, lease) as connection:
+            await connection.execute(
+                self.queries["finish_order"], order.order_id, msgspec.json.encode(outcome)
+            )
 
     async def withdraw(self, number: int, outcome: Outcome, *, even_if_taken: bool) -> bool:
         """Take an order back; false: it has been begun, or has ended."""

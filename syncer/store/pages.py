@@ -24,7 +24,7 @@ from syncer.domain import (
 from syncer.errors import RowUnstorable, StoreConflict, SyncerError
 from syncer.store.changes import Change, Compare, insert_changes
 from syncer.store.effects import AlreadyCommitted, Effect, Merged, SweepPage
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fenced
 from syncer.store.merging import CommitResult, KeyInsertedMeanwhile, Merge
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.progress import WatermarkRule, finish_cycle, open_cycle, read_open_cycle
@@ -96,10 +96,8 @@ class PageStore:
 
         Cancel-safe: yes; a cycle that was stored unnoticed is resumed by the next run.
         """
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                return await open_cycle(connection, self.queries, cycle, partitions)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            return await open_cycle(connection, self.queries, cycle, partitions)
 
     async def read_open_cycle(
         self, catalog: str, kind: CycleKind
@@ -111,11 +109,9 @@ class PageStore:
 
     async def finish_cycle(self, cycle: Cycle, watermark_rule: WatermarkRule) -> bool:
         """End the cycle if nothing of it is open; returns whether it has ended."""
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                ended = await finish_cycle(connection, self.queries, cycle, watermark_rule)
-                return ended or await self._is_finished(connection, cycle)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            ended = await finish_cycle(connection, self.queries, cycle, watermark_rule)
+            return ended or await self._is_finished(connection, cycle)
 
     async def _is_finished(self, connection: Connection, cycle: Cycle) -> bool:
         """Whether an earlier commit ended it, maybe one whose answer was lost."""
@@ -143,28 +139,24 @@ class PageStore:
         )
 
     async def _execute(self, query: str, *values: object) -> None:
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                await connection.execute(self.queries[query], *values)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            await connection.execute(self.queries[query], *values)
 
     async def _try_commit(self, batch: Batch, effect: Effect) -> CommitResult:
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                try:
-                    await effect.begin(connection, self.queries)
-                except AlreadyCommitted:
-                    return CommitResult()
-                merged, changes = await self._merge(connection, batch, effect.sweep)
-                quarantined = await self._quarantine(connection, batch)
-                merged = replace(merged, quarantined=quarantined)
-                facts = Merged(merged.wrote, merged.older_ids)
-                finished = await effect.finish(connection, self.queries, facts)
-                # Last, after the effect: that may wait for a row of the catalog which another page
-                # holds, and whoever has the turn to write changes must wait for nobody.
-                await insert_changes(connection, self.queries, batch.catalog, changes)
-                return replace(merged, cycle_finished=finished)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            try:
+                await effect.begin(connection, self.queries)
+            except AlreadyCommitted:
+                return CommitResult()
+            merged, changes = await self._merge(connection, batch, effect.sweep)
+            quarantined = await self._quarantine(connection, batch)
+            merged = replace(merged, quarantined=quarantined)
+            facts = Merged(merged.wrote, merged.older_ids)
+            finished = await effect.finish(connection, self.queries, facts)
+            # Last, after the effect: that may wait for a row of the catalog which another page
+            # holds, and whoever has the turn to write changes must wait for nobody.
+            await insert_changes(connection, self.queries, batch.catalog, changes)
+            return replace(merged, cycle_finished=finished)
 
     async def _merge(
         self, connection: Connection, batch: Batch, sweep: SweepPage | None = None

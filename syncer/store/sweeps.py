@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from syncer.domain import Absences, Cycle, Millis, Scope, SentOrder, to_datetime, to_millis
 from syncer.errors import SweepRefused, SyncerError
 from syncer.store.changes import insert_removals
-from syncer.store.lease import Lease, fence
+from syncer.store.lease import Lease, fenced
 from syncer.store.pool import Connection, Pool, translate
 from syncer.store.progress import WatermarkRule, finish_cycle
 from syncer.store.queries import Queries
@@ -134,15 +134,13 @@ class SweepStore:
 
         Cancel-safe: yes; removed twice is removed.
         """
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                await connection.fetch(self.queries["lock_models"], self.lease.catalog, ids)
-                removed = await connection.fetch(
-                    self.queries["remove_deleted"], self.lease.catalog, ids, confirmed_by
-                )
-                await insert_removals(connection, self.queries, self.lease.catalog, len(removed))
-                return len(removed)
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            await connection.fetch(self.queries["lock_models"], self.lease.catalog, ids)
+            removed = await connection.fetch(
+                self.queries["remove_deleted"], self.lease.catalog, ids, confirmed_by
+            )
+            await insert_removals(connection, self.queries, self.lease.catalog, len(removed))
+            return len(removed)
 
     async def finish(
         self,
@@ -166,40 +164,38 @@ class SweepStore:
 
         Cancel-safe: yes; a sweep whose end was not noticed is not open any more.
         """
-        with translate():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await fence(connection, self.lease, self.queries)
-                if await connection.fetchval(self.queries["read_cycle_finished"], sweep.cycle_id):
-                    return await self._read_end(connection, sweep)
-                await connection.execute(self.queries["lock_unseen"], sweep.cycle_id)
-                absences = await self._count(connection, sweep)
-                refused = verdict(absences) if absences.absent else None
-                end = SweepEnd(waiting=absences.absent, refused=refused)
-                if absences.absent and refused is None:
-                    removed = await connection.fetchval(
-                        self.queries["remove_unseen"],
-                        sweep.cycle_id,
-                        confirmed_by,
-                        list(reasons),
-                        list(reasons.values()),
-                        *_filters(scope),
-                    )
-                    end = SweepEnd(removed=removed)
-                if refused is None and not absences.is_listing_empty:
-                    await connection.execute(self.queries["clear_unlisted"], sweep.cycle_id)
-                if not await finish_cycle(connection, self.queries, sweep, watermark_rule):
-                    raise SyncerError(f"sweep {sweep.cycle_id} was to end with a partition open")
-                if end.refused is not None:
-                    await connection.execute(
-                        self.queries["hold_removals"],
-                        sweep.catalog,
-                        end.waiting,
-                        end.refused.message,
-                        end.refused.hint,
-                    )
-                await connection.execute(self.queries["delete_seen"], sweep.cycle_id)
-                await insert_removals(connection, self.queries, sweep.catalog, end.removed)
-                return end
+        async with fenced(self.pool, self.queries, self.lease) as connection:
+            if await connection.fetchval(self.queries["read_cycle_finished"], sweep.cycle_id):
+                return await self._read_end(connection, sweep)
+            await connection.execute(self.queries["lock_unseen"], sweep.cycle_id)
+            absences = await self._count(connection, sweep)
+            refused = verdict(absences) if absences.absent else None
+            end = SweepEnd(waiting=absences.absent, refused=refused)
+            if absences.absent and refused is None:
+                removed = await connection.fetchval(
+                    self.queries["remove_unseen"],
+                    sweep.cycle_id,
+                    confirmed_by,
+                    list(reasons),
+                    list(reasons.values()),
+                    *_filters(scope),
+                )
+                end = SweepEnd(removed=removed)
+            if refused is None and not absences.is_listing_empty:
+                await connection.execute(self.queries["clear_unlisted"], sweep.cycle_id)
+            if not await finish_cycle(connection, self.queries, sweep, watermark_rule):
+                raise SyncerError(f"sweep {sweep.cycle_id} was to end with a partition open")
+            if end.refused is not None:
+                await connection.execute(
+                    self.queries["hold_removals"],
+                    sweep.catalog,
+                    end.waiting,
+                    end.refused.message,
+                    end.refused.hint,
+                )
+            await connection.execute(self.queries["delete_seen"], sweep.cycle_id)
+            await insert_removals(connection, self.queries, sweep.catalog, end.removed)
+            return end
 
     async def _read_end(self, connection: Connection, sweep: Cycle) -> SweepEnd:
         """How a sweep ended whose last commit was durable although its answer was lost."""
