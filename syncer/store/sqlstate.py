@@ -37,7 +37,6 @@ class _Meaning:
 
 
 _LOST = _Meaning(StoreUnavailable, "the connection to the database was lost")
-_NO_NAME = _Meaning(ConfigError, "the database does not take that name", "Choose another one.")
 _TIMED_OUT = _Meaning(
     StoreUnavailable,
     "the database did not answer in time",
@@ -91,13 +90,11 @@ _SQLSTATES: Final[Mapping[str, _Meaning]] = {
         "the database user lacks a right",
         "Grant it, or use the owner of schemas scenario and syncer.",
     ),
-    "42602": _NO_NAME,
     "42701": _FOREIGN,
     "42703": _BEHIND,
     "42710": _FOREIGN,
     "42723": _FOREIGN,
     "42883": _BEHIND,
-    "42939": _NO_NAME,
     "42P01": _BEHIND,
     "42P06": _FOREIGN,
     "42P07": _FOREIGN,
