@@ -25,6 +25,19 @@ LONGEST_VALUE = 40
 
 LARGEST_ID = 2**63 - 1
 
+CHANGE_COLUMNS = {
+    "change_id": "int8",
+    "catalog": "text",
+    "id": "text",
+    "operation": "text",
+    "changed_fields": "text[]",
+    "before": "jsonb",
+    "after": "jsonb",
+    "source_updated_at": "timestamptz",
+    "committed_at": "timestamptz",
+}
+"""What stands in a line of ``--json``, with PostgreSQL's types."""
+
 
 @click.command(
     epilog="""\b
@@ -109,30 +122,13 @@ async def _changes(invocation: Invocation, wanted: Wanted, *, as_json: bool) -> 
 
 
 def _json_line() -> Callable[[Change], bytes]:
-    import msgspec  # noqa: PLC0415 - start-up time
+    from syncer.formats import json_lines  # noqa: PLC0415
+    from syncer.store.answering import Column  # noqa: PLC0415
 
-    encoder = msgspec.json.Encoder()
-
-    def raw(text: bytes | None) -> msgspec.Raw | None:
-        return None if text is None else msgspec.Raw(text)
+    encode = json_lines([Column(name, type_) for name, type_ in CHANGE_COLUMNS.items()])
 
     def write(change: Change) -> bytes:
-        return (
-            encoder.encode(
-                {
-                    "change_id": change.change_id,
-                    "catalog": change.catalog,
-                    "id": change.id,
-                    "operation": change.operation,
-                    "changed_fields": change.changed_fields,
-                    "before": raw(change.before),
-                    "after": raw(change.after),
-                    "source_updated_at": change.source_updated_at,
-                    "committed_at": change.committed_at,
-                }
-            )
-            + b"\n"
-        )
+        return encode([[getattr(change, name) for name in CHANGE_COLUMNS]])
 
     return write
 
