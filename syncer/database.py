@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from syncer.config import Settings, require_database
 from syncer.domain import Clock
 from syncer.store.migrate import migrate, require_current
-from syncer.store.pool import Connection, open_connection
+from syncer.store.pool import Connection, connected
 from syncer.store.queries import load_queries
 from syncer.store.readers import ReaderGrants, grant_reading, plan_grants
 from syncer.telemetry import Event, logger
@@ -78,17 +78,8 @@ def _say_embedded(settings: Settings, what: str) -> None:
 async def open_reader(settings: Settings, url: str) -> AsyncIterator[Connection]:
     """One connection for commands that look or administer, under the usual limits."""
     limit_s = settings.lease.ttl_s * STATEMENT_SHARE
-    connection = await open_connection(
-        url,
-        statement_timeout_s=limit_s,
-        idle_in_transaction_timeout_s=limit_s,
-        application_name="syncer",
-    )
-    try:
+    async with connected(url, limit_s=limit_s, application_name="syncer") as connection:
         yield connection
-    finally:
-        with contextlib.suppress(OSError, TimeoutError):
-            await connection.close(timeout=2)
 
 
 async def migrate_database(settings: Settings, url: str) -> tuple[str, ...]:

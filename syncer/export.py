@@ -24,7 +24,7 @@ from syncer.errors import ConfigError
 from syncer.formats import ParquetWriter, csv_lines, json_lines
 from syncer.reading import find_database, require_mirrored, require_readable
 from syncer.store.answering import Answer, open_answer
-from syncer.store.pool import Connection, open_connection
+from syncer.store.pool import Connection, connected
 from syncer.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -64,19 +64,13 @@ async def reading_session(settings: Settings, clock: Clock) -> AsyncIterator[Con
     Raises:
         StoreError, ConfigError: there is no database that can be read.
     """
-    async with find_database(settings, clock) as database:
-        connection = await open_connection(
-            database.url,
-            statement_timeout_s=LONGEST_S,
-            idle_in_transaction_timeout_s=LONGEST_S,
-            application_name="syncer reader",
-            read_only=True,
-        )
-        try:
-            yield connection
-        finally:
-            with contextlib.suppress(OSError, TimeoutError):
-                await connection.close(timeout=2)
+    async with (
+        find_database(settings, clock) as database,
+        connected(
+            database.url, limit_s=LONGEST_S, application_name="syncer reader", read_only=True
+        ) as connection,
+    ):
+        yield connection
 
 
 async def export_models(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,7 @@ from syncer.domain import Clock
 from syncer.errors import StoreConflict, StoreError, StoreUnavailable
 from syncer.reading import require_mirrored, require_readable
 from syncer.store.following import Change, hear_changes, read_change_ends, read_changes
-from syncer.store.pool import Connection, open_connection
+from syncer.store.pool import Connection, connected
 from syncer.store.queries import load_queries
 from syncer.telemetry import Event, logger
 
@@ -132,7 +132,12 @@ class Follower:
         await self._clock.sleep(delay_s)
 
     async def _read_in_one_session(self) -> None:
-        async with _session(self._url) as connection:
+        async with connected(
+            self._url,
+            limit_s=STATEMENT_LIMIT_S,
+            application_name="syncer changes",
+            read_only=True,
+        ) as connection:
             facts = await require_readable(connection, self._queries)
             await require_mirrored(connection, self._queries, self._settings, self._wanted.catalogs)
             bell = asyncio.Event()
@@ -209,19 +214,3 @@ class Follower:
                 reason="no change has an id as high as the one asked for",
                 hint="Is this another database, or one that was restored? Then read it anew.",
             )
-
-
-@contextlib.asynccontextmanager
-async def _session(url: str) -> AsyncIterator[Connection]:
-    connection = await open_connection(
-        url,
-        statement_timeout_s=STATEMENT_LIMIT_S,
-        idle_in_transaction_timeout_s=STATEMENT_LIMIT_S,
-        application_name="syncer changes",
-        read_only=True,
-    )
-    try:
-        yield connection
-    finally:
-        with contextlib.suppress(OSError, TimeoutError):
-            await connection.close(timeout=2)

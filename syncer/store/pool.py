@@ -11,7 +11,7 @@ Kind: edge (asyncpg).
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
@@ -20,7 +20,7 @@ from syncer.errors import ConfigError, SyncerError
 from syncer.store.sqlstate import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from asyncpg.pool import PoolConnectionProxy
 
@@ -32,6 +32,9 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """Name look-up, TCP, TLS and log-in together."""
+
+GOODBYE_S: Final = 2.0
+"""For closing a connection; what does not answer by then is cut."""
 
 _CLIENT_GRACE_S: Final = 5.0
 """How much longer than the server's statement_timeout we wait, at most, and never more than as long
@@ -89,6 +92,29 @@ async def open_pool(
             pool.terminate()
             raise
         return pool
+
+
+@asynccontextmanager
+async def connected(
+    url: str, *, limit_s: float, application_name: str, read_only: bool = False
+) -> AsyncIterator[Connection]:
+    """A connection of its own until the block ends; as ``open_connection``.
+
+    ``limit_s``: for one statement, and for a pause inside a transaction.
+    """
+    connection = await open_connection(
+        url,
+        statement_timeout_s=limit_s,
+        idle_in_transaction_timeout_s=limit_s,
+        application_name=application_name,
+        read_only=read_only,
+    )
+    try:
+        yield connection
+    finally:
+        # A server that is gone says no goodbye.
+        with suppress(OSError, TimeoutError):
+            await connection.close(timeout=GOODBYE_S)
 
 
 async def open_connection(
