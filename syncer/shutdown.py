@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from syncer.crawl import StopSignal
 from syncer.errors import Interrupted, Stopped
@@ -57,18 +57,8 @@ def stop_on_signals(
     }
     if on_reload is not None:
         handlers[signal.SIGHUP] = lambda _: on_reload()
-    try:
-        with _signals(handlers, stop):
-            yield
-    except asyncio.CancelledError:
-        if task is None or stop.reason is None:
-            raise
-        # Our own timer: the work did not end within the grace.
-        task.uncancel()
-        raise stop.reason from None
-    finally:
-        for timer in timers:
-            timer.cancel()
+    with _signals(handlers, stop, timers):
+        yield
 
 
 @contextlib.contextmanager
@@ -96,9 +86,28 @@ def cancel_on_signals(
         task.cancel()
         timers.append(loop.call_later(GRACE_S + LAST_S, os._exit, 128 + signum))
 
+    with _signals({signal.SIGTERM: asked, signal.SIGINT: asked}, stop, timers):
+        yield
+
+
+@contextlib.contextmanager
+def _signals(
+    handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]],
+    stop: StopSignal,
+    timers: Sequence[asyncio.TimerHandle],
+) -> Iterator[None]:
+    """Handle signals until the block ends.
+
+    Args:
+        handlers: by signal.
+        stop: set by a handler that cancels our task, or has a timer do it: its reason is raised.
+        timers: set by handlers; what is left of them at the end is called off.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    for signum, handler in handlers.items():
+        loop.add_signal_handler(signum, handler, signum)
     try:
-        with _signals({signal.SIGTERM: asked, signal.SIGINT: asked}, stop):
-            yield
+        yield
     except asyncio.CancelledError:
         if task is None or stop.reason is None:
             raise
@@ -107,18 +116,6 @@ def cancel_on_signals(
     finally:
         for timer in timers:
             timer.cancel()
-
-
-@contextlib.contextmanager
-def _signals(
-    handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]], stop: StopSignal
-) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for signum, handler in handlers.items():
-        loop.add_signal_handler(signum, handler, signum)
-    try:
-        yield
-    finally:
         for signum in handlers:
             loop.remove_signal_handler(signum)
             if isinstance(stop.reason, Stopped | Interrupted):
