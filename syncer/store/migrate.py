@@ -10,7 +10,6 @@ Kind: edge (asyncpg).
 from __future__ import annotations
 
 import asyncio
-import functools
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -137,21 +136,13 @@ async def require_current(
         )
 
 
-@functools.cache
-def _shipped() -> tuple[MigrationFile, ...]:
-    """As they were when this process first looked: an upgrade that replaces the files below it is
-    the business of the next process.
-    """
-    return load_migrations()
-
-
 async def _load(
     migrations: tuple[MigrationFile, ...] | None,
 ) -> tuple[Queries, tuple[MigrationFile, ...]]:
     # In a thread: files may stand on a slow disk, and the event loop serves /healthz meanwhile.
     queries = await asyncio.to_thread(load_queries)
     if migrations is None:
-        migrations = await asyncio.to_thread(_shipped)
+        migrations = await asyncio.to_thread(load_migrations)
     return queries, migrations
 
 

@@ -9,6 +9,7 @@ Kind: edge (files).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Queries:
 
 
 def load_queries(root: Traversable | None = None) -> Queries:
-    """All statements under ``sql/queries``.
+    """All statements under ``sql/queries``; the shipped ones are read once a process.
 
     Args:
         root: another ``sql`` directory than the shipped one.
@@ -90,6 +91,15 @@ def load_queries(root: Traversable | None = None) -> Queries:
     Raises:
         SyncerError: no files, a name that is not ``verb_noun.sql``, or an empty statement.
     """
+    return _shipped_queries() if root is None else _read_queries(root)
+
+
+@functools.cache
+def _shipped_queries() -> Queries:
+    return _read_queries(None)
+
+
+def _read_queries(root: Traversable | None) -> Queries:
     statements: dict[str, str] = {}
     for file in _sql_files(root, "queries"):
         match = _QUERY_FILE.fullmatch(file.name)
@@ -105,7 +115,9 @@ def load_queries(root: Traversable | None = None) -> Queries:
 
 
 def load_migrations(root: Traversable | None = None) -> tuple[MigrationFile, ...]:
-    """All migrations under ``sql/migrations``, in order.
+    """All migrations under ``sql/migrations``, in order; the shipped ones are read once a process.
+
+    An upgrade that replaces the files below a running process is the next one's business.
 
     Args:
         root: another ``sql`` directory than the shipped one.
@@ -113,6 +125,15 @@ def load_migrations(root: Traversable | None = None) -> tuple[MigrationFile, ...
     Raises:
         SyncerError: no files, a bad name, a number twice or left out, or a senseless header.
     """
+    return _shipped_migrations() if root is None else _read_migrations(root)
+
+
+@functools.cache
+def _shipped_migrations() -> tuple[MigrationFile, ...]:
+    return _read_migrations(None)
+
+
+def _read_migrations(root: Traversable | None) -> tuple[MigrationFile, ...]:
     files = sorted(
         (_read_migration(file) for file in _sql_files(root, "migrations")),
         key=lambda migration: migration.label,
