@@ -199,18 +199,7 @@ async def piped(place: Place, *arguments: str) -> AsyncIterator[tuple[Process, B
     """A command that writes into a pipe, and the end that it is read from."""
     theirs = os.pipe()
     with os.fdopen(theirs[0], "rb", buffering=0) as reader:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                place.program,
-                *arguments,
-                cwd=place.home,
-                env=place.whole_environment(),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=theirs[1],
-                stderr=asyncio.subprocess.PIPE,
-            )
-        finally:
-            os.close(theirs[1])
+        process = await place.spawn(*arguments, stdout=theirs[1])
         try:
             yield process, reader
         finally:
@@ -255,18 +244,7 @@ async def test_a_full_disk_is_said_and_nothing_is_passed_over_in_silence(
 ) -> None:
     await insert_changes(migrated_database_url)
     full = os.open("/dev/full", os.O_WRONLY)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            place.program,
-            *("changes", "--json", "--follow"),
-            cwd=place.home,
-            env=place.whole_environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=full,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    finally:
-        os.close(full)
+    process = await place.spawn("changes", "--json", "--follow", stdout=full)
     _, stderr = await process.communicate()
 
     assert 1 == process.returncode

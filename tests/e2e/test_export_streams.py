@@ -95,18 +95,7 @@ async def test_a_reader_that_leaves_ends_it_quietly(
     """As with head: no traceback, no error."""
     await fill(migrated_database_url, 1, 2_000, 2_000)
     reading, writing = os.pipe()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            SYNCER,
-            *arguments,
-            cwd=place.home,
-            env=place.whole_environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=writing,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    finally:
-        os.close(writing)
+    process = await place.spawn(*arguments, stdout=writing)
     begun = await asyncio.to_thread(os.read, reading, 100)
     os.close(reading)
     async with asyncio.timeout(30):

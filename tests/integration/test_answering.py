@@ -10,7 +10,7 @@ import pytest
 
 from syncer.errors import ConfigError
 from syncer.store.answering import BATCH, BATCH_BYTES, open_answer
-from syncer.store.pool import open_connection
+from syncer.store.pool import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -33,17 +33,9 @@ SHAPES = {
 
 @asynccontextmanager
 async def reader(url: str) -> AsyncIterator[Connection]:
-    connection = await open_connection(
-        url,
-        statement_timeout_s=60,
-        idle_in_transaction_timeout_s=60,
-        application_name="answer test",
-        read_only=True,
-    )
-    try:
+    opened = connected(url, limit_s=60, application_name="answer test", read_only=True)
+    async with opened as connection:
         yield connection
-    finally:
-        await connection.close()
 
 
 def text_bytes(rows: Sequence[Sequence[object]]) -> int:

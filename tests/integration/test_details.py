@@ -8,30 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.mirror import CATALOG, SourceTime, add_models, mirroring, new_source
+from support.details import MODELS, retrieved, source_with_models
+from support.mirror import CATALOG, SourceTime, add_models, mirroring
 
 from syncer.details import FIRST_WAIT_S, TROUBLES_IN_A_ROW, WORKERS, Details
 from syncer.errors import ExitCode, Stopped
 from syncer.progress import NoProgress
 
 if TYPE_CHECKING:
-    from support.mirror import Done, Mirror
+    from support.mirror import Done
 
-MODELS = 12
 PLACE = "scenario.model_details"
-
-
-def source_with_models(time: SourceTime, **options: object):  # noqa: ANN201 - a simulator
-    source = new_source(time, **options)
-    add_models(source, MODELS, "m", custom=True, createdAt=time.now, updatedAt=time.now)
-    time.advance(3600)
-    return source
-
-
-def retrieved(mirror: Mirror) -> list[str]:
-    """Ids asked for one by one so far, in order."""
-    start = "/v1/models/"
-    return [each.path.removeprefix(start) for each in mirror.source.requests if start in each.path]
 
 
 def said(done: Done) -> dict[str, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from support.mirror import SourceTime, add_models, mirroring, new_source
+from support.details import MODELS, retrieved, source_with_models
+from support.mirror import SourceTime, mirroring, new_source
 
 from syncer.details import Details
 from syncer.errors import ExitCode, LeaseLost, SourceRefused, SourceThrottled, SourceUnavailable
@@ -17,25 +18,14 @@ if TYPE_CHECKING:
 
     from syncer.context import CatalogContext
     from syncer.details import DetailTally
-    from syncer.simulator import SimulatedSource
 
-MODELS = 12
 HASTY = {"limits__retry_deadline_s": 0.2}
 FAILED = "SELECT array_agg(id ORDER BY id) FROM syncer.detail_failure"
 
 
-def source_with_models(time: SourceTime, count: int = MODELS, **options: Any) -> SimulatedSource:
-    source = new_source(time, **options)
-    add_models(source, count, "m", custom=True, createdAt=time.now, updatedAt=time.now)
-    time.advance(3600)
-    return source
-
-
 def asked(mirror: Mirror) -> Counter[str]:
     """How often each model was asked for by itself."""
-    start = "/v1/models/"
-    paths = [each.path for each in mirror.source.requests]
-    return Counter(path.removeprefix(start) for path in paths if path.startswith(start))
+    return Counter(retrieved(mirror))
 
 
 def ids(count: int, prefix: str = "m") -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from syncer.api.decode import decode_model
 from syncer.domain import Model, Page, SentOrder, Unusable
-from syncer.store.pool import Connection, open_connection
+from syncer.store.pool import Connection, connected
 from syncer.store.rows import ROW_COLUMNS, batch_from_page, row_from_model
 
 Record = dict[str, Any]
@@ -31,17 +31,9 @@ ORDER BY c.relname
 @asynccontextmanager
 async def analyst(url: str) -> AsyncIterator[Connection]:
     """A session in which nothing of ours is found by its bare name."""
-    connection = await open_connection(
-        url,
-        statement_timeout_s=60,
-        idle_in_transaction_timeout_s=60,
-        application_name="analyst",
-    )
-    try:
+    async with connected(url, limit_s=60, application_name="analyst") as connection:
         await connection.execute("SET search_path = pg_catalog")
         yield connection
-    finally:
-        await connection.close()
 
 
 def record(model_id: str, **fields: Any) -> Record:

@@ -189,6 +189,21 @@ class Place:
                 process.kill()
             await process.wait()
 
+    async def spawn(self, *arguments: object, stdout: int) -> asyncio.subprocess.Process:
+        """Start ``syncer`` writing to a descriptor, which is closed here; its stderr is a pipe."""
+        try:
+            return await asyncio.create_subprocess_exec(
+                self.program,
+                *map(str, arguments),
+                cwd=self.home,
+                env=self.whole_environment(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        finally:
+            os.close(stdout)
+
     async def run(self, *arguments: object, within_s: float = END_LIMIT_S) -> Ended:
         """Run ``syncer`` with these arguments to its end."""
         async with self.start(*arguments) as running:

@@ -12,6 +12,8 @@ import asyncio
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -88,8 +90,9 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-async def build_from_nothing() -> str:
-    """The dictionary of this checkout, by a server that is made for it."""
+@asynccontextmanager
+async def new_mirror() -> AsyncIterator[str]:
+    """The URL of an empty mirror on a server made for it, for whoever runs without pytest."""
     from syncer.clock import SystemClock  # noqa: PLC0415
     from syncer.embedded import embedded_postgres  # noqa: PLC0415
     from syncer.store.migrate import migrate  # noqa: PLC0415
@@ -99,7 +102,13 @@ async def build_from_nothing() -> str:
             connection = await asyncpg.connect(server.dsn)
             await migrate(connection)
             await connection.close()
-            return await build_dictionary(server.dsn)
+            yield server.dsn
+
+
+async def build_from_nothing() -> str:
+    """The dictionary of this checkout."""
+    async with new_mirror() as url:
+        return await build_dictionary(url)
 
 
 if __name__ == "__main__":

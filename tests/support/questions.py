@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+from support.dictionary import new_mirror
 from support.mirror import Mirror, SourceTime, mirroring, new_source
 
 from syncer.formats import table_lines
@@ -164,23 +164,17 @@ async def connect(database_url: str) -> asyncpg.Connection[asyncpg.Record]:
 
 async def write_answers() -> int:
     """Ask all of them of a mirror made for it, and put the answers on the page."""
-    from syncer.clock import SystemClock  # noqa: PLC0415
-    from syncer.embedded import embedded_postgres  # noqa: PLC0415
-    from syncer.store.migrate import migrate  # noqa: PLC0415
-
     text = QUESTIONS.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as directory:
-        async with embedded_postgres(Path(directory), clock=SystemClock()) as server:
-            connection = await connect(server.dsn)
-            await migrate(connection)
-            await fill(server.dsn)
-            for question in read_questions():
-                _, answer = await ask(connection, question.sql)
-                old = f"```sql\n{question.sql}```\n\n```text\n{question.answer}```\n"
-                new = f"```sql\n{question.sql}```\n\n```text\n{answer}```\n"
-                assert text.count(old) == 1
-                text = text.replace(old, new)
-            await connection.close()
+    async with new_mirror() as url:
+        await fill(url)
+        connection = await connect(url)
+        for question in read_questions():
+            _, answer = await ask(connection, question.sql)
+            old = f"```sql\n{question.sql}```\n\n```text\n{question.answer}```\n"
+            new = f"```sql\n{question.sql}```\n\n```text\n{answer}```\n"
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        await connection.close()
     QUESTIONS.write_text(text, encoding="utf-8")
     return len(read_questions())
 
