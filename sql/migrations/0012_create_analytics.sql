@@ -73,20 +73,6 @@ COMMENT ON FUNCTION syncer.stable_parameters(jsonb) IS
 
 -- Live models -------------------------------------------------------------------------------------------
 
-CREATE OR REPLACE VIEW scenario.live_models AS
-SELECT
-    m.catalog, m.id, m.name, m.type, m.privacy, m.status, m.source, m.custom, m.tags, m.capabilities,
-    m.collection_ids, m.author_id, m.owner_id, m.parent_model_id, m.short_description,
-    m.access_restrictions, m.training_images_number, m.thumbnail_asset_id, m.created_at, m.updated_at,
-    syncer.stable_body(m.body) AS body,
-    m.content_hash, m.first_seen_at, m.changed_at
-FROM scenario.models AS m
-WHERE m.removed_at IS NULL
-    AND NOT EXISTS (
-        SELECT FROM syncer.catalog AS c
-        WHERE c.catalog = m.catalog AND c.retired_at IS NOT NULL
-    );
-
 CREATE VIEW scenario.known_models AS
 SELECT
     m.catalog, m.id, m.name, m.type, m.privacy, m.status, m.source, m.custom, m.tags, m.capabilities,
@@ -102,7 +88,16 @@ WHERE NOT EXISTS (
 COMMENT ON VIEW scenario.known_models IS
     'As live_models, and what was removed: for whoever keeps a copy and has to hear of removals.';
 
--- The same rows with the record as it is stored: the views below pick from it what never is volatile.
+CREATE OR REPLACE VIEW scenario.live_models AS
+SELECT
+    m.catalog, m.id, m.name, m.type, m.privacy, m.status, m.source, m.custom, m.tags, m.capabilities,
+    m.collection_ids, m.author_id, m.owner_id, m.parent_model_id, m.short_description,
+    m.access_restrictions, m.training_images_number, m.thumbnail_asset_id, m.created_at, m.updated_at,
+    m.body, m.content_hash, m.first_seen_at, m.changed_at
+FROM scenario.known_models AS m
+WHERE m.removed_at IS NULL;
+
+-- The live ones with the record as it is stored: the views below pick from it what never is volatile.
 CREATE VIEW syncer.live_record AS
 SELECT
     m.catalog, m.id, m.type, m.status, m.tags, m.access_restrictions, m.parent_model_id,
