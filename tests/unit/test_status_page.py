@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -370,3 +371,9 @@ def test_the_policy_allows_nothing_but_the_files_of_the_page() -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cache-Control"] == "no-store"
+
+
+def test_drawing_leaves_no_finder_behind_that_warns_of_each_import() -> None:
+    rendered(idle())
+
+    assert [finder for finder in sys.meta_path if not hasattr(finder, "find_spec")] == []

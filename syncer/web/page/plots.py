@@ -10,6 +10,7 @@ Kind: pure.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,10 @@ def draw(plot: Plot) -> str:
 def _chart(plot: Plot) -> pygal.Graph:
     import pygal  # noqa: PLC0415 - costs a start, and only the page draws
     from pygal.style import Style  # noqa: PLC0415
+
+    # It leaves a finder of plug-ins behind that Python 3.4 was the last to ask: without find_spec
+    # each import of what is not installed warns of it.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
 
     known = [value for value in plot.values if value is not None]
     top = max([*known, plot.limit or 0])
