@@ -21,7 +21,7 @@ from syncer import crawl
 from syncer.crawl import Fetcher
 from syncer.domain import CycleKind, SentOrder
 from syncer.reconcile import Reconciliation
-from syncer.store import catalogs, effects, pages, progress, sweeps
+from syncer.store import effects, lease, progress
 from syncer.store.changes import insert_changes
 from syncer.store.merging import CommitResult
 from syncer.store.pages import PageStore
@@ -47,8 +47,7 @@ def no_fence(patch: pytest.MonkeyPatch) -> None:
     async def pass_always(*_: object) -> None:
         return
 
-    for module in (pages, catalogs, sweeps):
-        patch.setattr(module, "fence", pass_always)
+    patch.setattr(lease, "fence", pass_always)
 
 
 def settled_at_the_end(patch: pytest.MonkeyPatch) -> None:
