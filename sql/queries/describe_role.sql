@@ -5,7 +5,19 @@ SELECT
     role.oid IS NOT NULL AS is_there,
     quote_ident($1::text) AS quoted,
     ARRAY(
-        SELECT 'SUPERUSER' WHERE role.rolsuper
+        SELECT power.name
+        FROM (
+            VALUES
+            ('SUPERUSER', role.rolsuper), ('CREATEROLE', role.rolcreaterole), ('CREATEDB', role.rolcreatedb),
+            ('REPLICATION', role.rolreplication), ('BYPASSRLS', role.rolbypassrls),
+            ('CREATE ON DATABASE', has_database_privilege(role.oid, current_database(), 'CREATE'))
+        ) AS power (name, is_there)
+        WHERE power.is_there
+        UNION ALL
+        -- Those that PostgreSQL brings read and write files, run programs, or read everything.
+        SELECT format('membership of %I', p.rolname)
+        FROM pg_roles AS p
+        WHERE p.rolname LIKE 'pg\_%' AND pg_has_role(role.oid, p.oid, 'MEMBER')
         UNION ALL
         SELECT format('%s ON SCHEMA %I', wanted.privilege, n.nspname)
         FROM pg_namespace AS n
@@ -19,7 +31,20 @@ SELECT
         CROSS JOIN (VALUES ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS wanted (privilege)
         WHERE n.nspname = 'scenario'
             AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-            AND has_table_privilege(role.oid, c.oid, wanted.privilege)
+            -- Of one column is enough.
+            AND CASE
+                WHEN wanted.privilege IN ('INSERT', 'UPDATE') THEN has_any_column_privilege(role.oid, c.oid, wanted.privilege)
+                ELSE has_table_privilege(role.oid, c.oid, wanted.privilege)
+            END
+        UNION ALL
+        -- What it would be granted with the next migration.
+        SELECT DISTINCT format('%s ON later tables', a.privilege_type)
+        FROM pg_default_acl AS d
+        CROSS JOIN LATERAL aclexplode(d.defaclacl) AS a
+        WHERE d.defaclobjtype = 'r'
+            AND d.defaclnamespace IN (0, coalesce(to_regnamespace('scenario'), 0::oid))
+            AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+            AND CASE WHEN a.grantee = 0 THEN true ELSE pg_has_role(role.oid, a.grantee, 'USAGE') END
     ) AS excess
 FROM (VALUES (1)) AS one_row (one)
 LEFT JOIN pg_roles AS role ON role.rolname = $1::text

@@ -309,6 +309,8 @@ async def test_a_grant_that_the_server_only_warns_about_is_an_error(
     ("grant", "right"),
     [
         ("INSERT ON scenario.models", "INSERT ON scenario.models"),
+        ("UPDATE (name) ON scenario.models", "UPDATE ON scenario.models"),
+        ("pg_read_server_files", "membership of pg_read_server_files"),
         ("USAGE ON SCHEMA syncer", "USAGE ON SCHEMA syncer"),
         ("pg_read_all_data", "USAGE ON SCHEMA syncer"),
     ],
@@ -324,6 +326,29 @@ async def test_a_role_that_can_do_more_than_read_is_refused(
     assert "can do more than read" in said
     assert right in said
     assert len(left) >= 4
+
+
+@pytest.mark.parametrize("power", ["CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS"])
+async def test_a_role_with_a_power_over_the_server_is_refused(
+    place: Place, migrated_database_url: str, power: str
+) -> None:
+    async with login(migrated_database_url, attributes=power) as name:
+        said = (await place.run("migrate", "--reader-role", name)).failed_with(2)
+
+    assert f"can do more than read: it has {power};" in said
+
+
+async def test_a_role_that_the_next_migration_would_let_write_is_refused(
+    place: Place, migrated_database_url: str
+) -> None:
+    async with login(migrated_database_url) as name:
+        await execute(
+            migrated_database_url,
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA scenario GRANT INSERT ON TABLES TO {name}",
+        )
+        said = (await place.run("migrate", "--reader-role", name)).failed_with(2)
+
+    assert "INSERT ON later tables" in said
 
 
 async def test_the_user_who_migrates_is_no_reader(place: Place, migrated_database_url: str) -> None:
