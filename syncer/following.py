@@ -44,8 +44,8 @@ LONGEST_DELAY_S: Final = 15.0
 class Wanted:
     """Which changes somebody asks for."""
 
-    after: int = 0
-    """The last one that was read; 0 is the beginning."""
+    after: int | None = None
+    """The last one that was read, 0 before the first there ever was; ``None``: whatever is kept."""
     catalogs: tuple[str, ...] = ()
     """Empty: all."""
     limit: int | None = None
@@ -98,7 +98,7 @@ class Follower:
         self._taken = 0
         self._attempts: int | None = None
         """Since the last connection; ``None`` before the first."""
-        self.position = wanted.after
+        self.position = wanted.after or 0
         """The last change that was read."""
 
     async def run(self) -> None:
@@ -192,15 +192,16 @@ class Follower:
 
     async def _say_what_is_gone(self, connection: Connection) -> None:
         """Ids have gaps of their own: only that the very change asked for is gone can be told."""
-        if self.position <= 0:
+        if self._wanted.after is None and not self.position:
             return
         ends = await read_change_ends(connection, self._queries)
         log = logger(after=self.position, oldest_id=ends.oldest_id, newest_id=ends.newest_id)
         if ends.oldest_id is None:
-            log.warning(
-                Event.CHANGES_EXPIRED,
-                reason="no change is kept at all; those after the one asked for may be gone",
-            )
+            if self.position:
+                log.warning(
+                    Event.CHANGES_EXPIRED,
+                    reason="no change is kept at all; those after the one asked for may be gone",
+                )
         elif self.position < ends.oldest_id - 1:
             log.warning(
                 Event.CHANGES_EXPIRED,

@@ -52,7 +52,6 @@ CHANGE_COLUMNS = {
 @click.option(
     "--after",
     type=click.IntRange(0, LARGEST_ID),
-    default=0,
     metavar="ID",
     help="Only changes after this change_id; default: from the oldest that is kept.",
 )
@@ -65,7 +64,7 @@ CHANGE_COLUMNS = {
 @click.pass_obj
 def changes(
     invocation: Invocation,
-    after: int,
+    after: int | None,
     follow: bool,  # noqa: FBT001 - click passes by name
     as_json: bool,  # noqa: FBT001 - click passes by name
     catalogs: tuple[str, ...],
