@@ -153,7 +153,16 @@ async def _to_file(answer: Answer, format_: Format, path: Path, tell: Tell) -> i
 
 @contextlib.contextmanager
 def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """A file under another name until the block has ended well."""
+    """A file under another name until the block has ended well.
+
+    A link is followed; what is no file, like a pipe or a device, must not be replaced by one.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise ConfigError(
+            f"{path} is no file that could be replaced",
+            hint="Name a file, or '-' for standard output (jsonl and csv).",
+        )
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         temporary = Path(name)

@@ -10,8 +10,8 @@ Kind: pure.
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import io
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -29,20 +29,14 @@ Encode = Callable[[Rows], bytes]
 _JSON_TYPES: Final = frozenset({"json", "jsonb"})
 
 
-def _plain(value: object) -> object:
-    """What JSON has no form of, as PostgreSQL would write it where that is worth anything."""
-    if isinstance(value, dt.timedelta):
-        return f"{value.total_seconds():g} s"
-    return str(value)
-
-
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 
 def _for_json(value: object, kind: str) -> object:
     if isinstance(value, bytes):
         return msgspec.Raw(value) if kind in _JSON_TYPES else f"\\x{value.hex()}"
-    if isinstance(value, Decimal) and not value.is_finite():
+    if isinstance(value, Decimal | float) and not math.isfinite(value):
+        # JSON has none of them, and null is another value.
         return str(value)
     if isinstance(value, list | tuple):
         return [_for_json(item, kind.removesuffix("[]")) for item in value]

@@ -8,13 +8,19 @@ Kind: conductor.
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from syncer.cli.frame import Invocation, run_async
-from syncer.errors import ExitCode
+from syncer.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from syncer.store.answering import Column
 
 STDOUT = "-"
 TOLD_EACH = 10_000
@@ -155,7 +161,7 @@ async def _answer(invocation: Invocation, statement: str, *, as_json: bool) -> E
     from syncer.export import reading_session  # noqa: PLC0415
     from syncer.formats import json_lines, table_lines  # noqa: PLC0415
     from syncer.shutdown import cancel_on_signals  # noqa: PLC0415
-    from syncer.store.answering import open_answer  # noqa: PLC0415
+    from syncer.store.answering import open_answer, show_as_written  # noqa: PLC0415
 
     settings = invocation.settings()
     invocation.start_logging(settings)
@@ -163,21 +169,32 @@ async def _answer(invocation: Invocation, statement: str, *, as_json: bool) -> E
     try:
         outlet = Outlet()
         with cancel_on_signals(hint="Ask again, or for less."):
-            async with (
-                reading_session(settings, SystemClock()) as connection,
-                open_answer(connection, statement, by_user=True) as answer,
-            ):
-                encode = (json_lines if as_json else table_lines)(answer.columns)
-                async for rows in answer.batches:
-                    await outlet.write(encode(rows))
-                    count += len(rows)
-                if not count:
-                    await outlet.write(encode([]))
+            async with reading_session(settings, SystemClock()) as connection:
+                await show_as_written(connection)
+                async with open_answer(connection, statement, by_user=True) as answer:
+                    if as_json:
+                        _require_names(answer.columns)
+                    encode = (json_lines if as_json else table_lines)(answer.columns)
+                    async for rows in answer.batches:
+                        await outlet.write(encode(rows))
+                        count += len(rows)
+                    if not count:
+                        await outlet.write(encode([]))
     except OutletClosed:
         return ExitCode.OK
     if not as_json:
         click.echo(f"({count:,} row{'' if count == 1 else 's'})", err=True)
     return ExitCode.OK
+
+
+def _require_names(columns: Sequence[Column]) -> None:
+    """An object has one value of a name; the others would be lost without a word."""
+    counted = Counter(column.name for column in columns)
+    if twice := [name for name, count in counted.items() if count > 1]:
+        raise ConfigError(
+            f"several columns are called {', '.join(twice)}, and an object has one value of a name",
+            hint="Give each a name of its own: … AS name.",
+        )
 
 
 async def _psql(invocation: Invocation) -> ExitCode:

@@ -9,9 +9,10 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncpg
@@ -39,6 +40,7 @@ _NOT_THE_STATEMENT: Final = ("08", "53", "57P", "58")
 
 
 Row = tuple[object, ...]
+Guard = Callable[[], AbstractContextManager[None]]
 
 
 class Cursor(Protocol):
@@ -92,8 +94,12 @@ async def open_answer(
         ConfigError: PostgreSQL refuses the user's statement.
         StoreError: as the database does.
     """
-    with _told_to_the_user(statement) if by_user else translate():
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
+    guard = _told_to_the_user(statement) if by_user else translate
+    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+    with guard():
+        await transaction.start()
+    try:
+        with guard():
             if first:
                 await connection.execute(first)
             prepared = await connection.prepare(statement)
@@ -104,18 +110,56 @@ async def open_answer(
                 raise ConfigError(
                     "the statement asks for no rows, and was not run", hint=_HINTS["25006"]
                 )
+            cursor = _Guarded(await prepared.cursor(*values), guard)
+            told = None
+            if sizes:
+                measuring = await connection.prepare(sizes)
+                told = _Guarded(await measuring.cursor(*values), guard)
+        batches = _felt(cursor) if told is None else _measured(cursor, told)
+        # What becomes of the rows is not the database's doing, and not translated.
+        yield Answer(columns, batches)
+    finally:
+        # Never committed: PostgreSQL 15 lets a read-only transaction make large objects.
+        if not connection.is_closed():
+            with translate():
+                await transaction.rollback()
 
-            async def read() -> AsyncIterator[Sequence[Row]]:
-                cursor = await prepared.cursor(*values)
-                if sizes:
-                    told = await (await connection.prepare(sizes)).cursor(*values)
-                    batches = _measured(cursor, told)
-                else:
-                    batches = _felt(cursor)
-                async for rows in batches:
-                    yield rows
 
-            yield Answer(columns, read())
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """A cursor whose errors are ours."""
+
+    cursor: Cursor
+    guard: Guard
+
+    async def fetch(self, n: int) -> Sequence[Any]:
+        with self.guard():
+            return await self.cursor.fetch(n)
+
+
+async def show_as_written(connection: Connection) -> None:
+    """Let times that Python has not, intervals and bits come as PostgreSQL writes them.
+
+    Of a timestamptz of the years 1 to 9999 that is what the driver would have made of it.
+    """
+    for name in _WRITTEN:
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=str, decoder=_WRITTEN[name], format="text"
+        )
+
+
+def _instant(text: str) -> object:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return text
+
+
+_WRITTEN: Final[Mapping[str, Callable[[str], object]]] = {
+    "timestamptz": _instant,
+    "timestamp": _instant,
+    **dict.fromkeys(("date", "time", "timetz", "interval", "bit", "varbit", "char"), str),
+}
 
 
 async def _measured(cursor: Cursor, sizes: Cursor) -> AsyncIterator[Sequence[Row]]:
@@ -149,7 +193,7 @@ async def _felt(cursor: Cursor) -> AsyncIterator[Sequence[Row]]:
     held_bytes, step = 0, 1
     while rows := await cursor.fetch(step):
         sizes = [_size_bytes(tuple(row)) for row in rows]
-        batch += (tuple(row) for row in rows)
+        batch += (tuple(map(_written, row)) for row in rows)
         held_bytes += sum(sizes)
         fitting = (BATCH_BYTES - held_bytes) // max(sizes)
         if len(batch) >= BATCH or fitting < 1:
@@ -161,6 +205,17 @@ async def _felt(cursor: Cursor) -> AsyncIterator[Sequence[Row]]:
         yield batch
 
 
+def _written(value: object) -> object:
+    """A range as PostgreSQL writes it; the driver takes no codec for one."""
+    if not isinstance(value, asyncpg.Range):
+        return value
+    if value.isempty:
+        return "empty"
+    lower, upper = ("" if end is None else end for end in (value.lower, value.upper))
+    opening, closing = "[" if value.lower_inc else "(", "]" if value.upper_inc else ")"
+    return f"{opening}{lower},{upper}{closing}"
+
+
 def _size_bytes(value: object) -> int:
     if isinstance(value, str | bytes):
         return _OTHER_BYTES + len(value)
@@ -169,19 +224,36 @@ def _size_bytes(value: object) -> int:
     return _OTHER_BYTES
 
 
-@contextmanager
-def _told_to_the_user(statement: str) -> Iterator[None]:
-    with translate():
-        try:
-            yield
-        except asyncpg.PostgresError as error:
-            state = getattr(error, "sqlstate", None) or ""
-            if state.startswith(_NOT_THE_STATEMENT):
-                raise
-            raise ConfigError(
-                f"PostgreSQL refused the statement: {_said(error)}{_place(error, statement)}",
-                hint=getattr(error, "hint", None) or _HINTS.get(state, _HINTS[""]),
-            ) from error
+def _told_to_the_user(statement: str) -> Guard:
+    """A guard that says what PostgreSQL says of a statement of the user's."""
+
+    @contextmanager
+    def guard() -> Iterator[None]:
+        with translate():
+            try:
+                yield
+            except asyncpg.PostgresError as error:
+                state = getattr(error, "sqlstate", None) or ""
+                if state.startswith(_NOT_THE_STATEMENT):
+                    raise
+                raise ConfigError(
+                    f"PostgreSQL refused the statement: {_said(error)}{_place(error, statement)}",
+                    hint=getattr(error, "hint", None) or _HINTS.get(state, _HINTS[""]),
+                ) from error
+            except (ValueError, OverflowError) as error:
+                raise ConfigError(
+                    f"a value of the answer cannot be shown: {error}",
+                    hint="Cast it to text: value::text.",
+                ) from error
+            except asyncpg.InterfaceError as error:
+                if "expects" not in str(error):
+                    raise
+                raise ConfigError(
+                    "the statement has parameters ($1), which nobody gives it",
+                    hint="Write the values into it.",
+                ) from error
+
+    return guard
 
 
 _HINTS: Final = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -196,3 +197,35 @@ async def test_what_cannot_be_is_said_at_once(
     assert ended.code == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+async def test_a_link_is_followed_and_what_is_no_file_is_not_replaced(
+    place: Place, migrated_database_url: str
+) -> None:
+    """As root the name of a device would do: it must not become a file."""
+    real, link, pipe = (place.home / name for name in ("real.csv", "link.csv", "pipe"))
+    real.write_text("the earlier one\n", encoding="utf-8")
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+    assert await fetch(migrated_database_url, "SELECT 1")
+    through = await place.run("export", "--format", "csv", "--output", link)
+    refused = await place.run("export", "--format", "csv", "--output", pipe)
+
+    assert through.code == 0, through.stderr
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8").startswith("catalog,id,")
+    assert "is no file that could be replaced" in refused.failed_with(2)
+    assert pipe.is_fifo()
+
+
+async def test_a_full_standard_output_is_not_the_database(
+    place: Place, migrated_database_url: str
+) -> None:
+    assert await fetch(migrated_database_url, "SELECT 1")
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await place.spawn("export", "--format", "csv", stdout=full)
+    _, stderr = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"error: standard output cannot be written to: no space left" in stderr
+    assert b"Traceback" not in stderr

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from support.stored import count_models
+from support.stored import count_models, fetch_value
 
 from syncer.psql import without_password
 
@@ -217,3 +217,56 @@ async def test_a_database_that_is_away_is_unavailable_to_psql_as_well(place: Pla
 )
 def test_an_address_without_its_password(url: str, expected: tuple[str, str | None]) -> None:
     assert without_password(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("'infinity'::timestamptz", "infinity"),
+        ("'-infinity'::date", "-infinity"),
+        ("'20000-01-01'::timestamp", "20000-01-01 00:00:00"),
+        ("'0001-01-01 BC'::timestamptz", "0001-01-01 00:00:00+00 BC"),
+        ("'24:00'::time", "24:00:00"),
+        ("interval '1 year 2 months'", "1 year 2 mons"),
+        ("'[1,5)'::int4range", "[1,5)"),
+        ("b'101'", "101"),
+        ("'NaN'::float8", "nan"),
+        ("'2026-01-02 03:04:05.678+00'::timestamptz", "2026-01-02T03:04:05.678000Z"),
+    ],
+)
+async def test_a_value_is_shown_as_it_is_and_nothing_else_is_made_of_it(
+    place: Place, migrated_database_url: str, expression: str, shown: str
+) -> None:
+    assert await count_models(migrated_database_url) == 0
+    table = await place.run("sql", f"SELECT {expression} AS it")
+    lines = await place.run("sql", "--json", f"SELECT {expression} AS it")
+
+    assert table.code == lines.code == 0, table.stderr + lines.stderr
+    assert table.stdout.splitlines()[-1] == shown
+    assert json.loads(lines.stdout) == {"it": shown}
+
+
+async def test_nothing_that_a_statement_does_outlives_it(
+    place: Place, migrated_database_url: str
+) -> None:
+    """PostgreSQL 15 lets a read-only transaction make large objects."""
+    await place.run("sql", "SELECT lo_from_bytea(0, 'x')")
+
+    objects = "SELECT count(*) FROM pg_largeobject_metadata"
+    assert await fetch_value(migrated_database_url, objects) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--json", "SELECT 1 AS a, 2 AS a"), "several columns are called a"),
+        (("SELECT $1",), "has parameters"),
+    ],
+)
+async def test_what_could_only_be_shown_wrongly_is_refused(
+    place: Place, migrated_database_url: str, arguments: tuple[str, ...], said: str
+) -> None:
+    assert await count_models(migrated_database_url) == 0
+    ended = await place.run("sql", *arguments)
+
+    assert said in ended.failed_with(2)
