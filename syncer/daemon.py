@@ -28,6 +28,7 @@ from syncer.errors import (
     SyncerError,
     Verdict,
 )
+from syncer.outage import Outage
 from syncer.progress import Progress
 from syncer.retention import drop_for_ever
 from syncer.runtime import Runtime, holder_name, open_runtime
@@ -73,17 +74,23 @@ class Daemon:
     service: Supervision
     lookout: Lookout
     listener: Listener
+    outage: Outage = field(init=False)
     _round: StopSignal = field(default_factory=StopSignal)
 
+    def __post_init__(self) -> None:
+        self.outage = Outage(self.clock)
+
     def reload(self) -> None:
-        """Read configuration and credentials again; after an invalid file the old ones stay."""
+        """Read configuration and credentials again; what is invalid leaves the old ones."""
         self.service.reloading()
         try:
-            self.configuration = self.load()
+            configuration = self.load()
+            self.listener.require_free(configuration[0].http.address)
         except ConfigError as error:
             logger().error(Event.CONFIG_REJECTED, exc_info=error)
             self.service.rejected(error)
             return
+        self.configuration = configuration
         logger().info(Event.CONFIG_RELOADED)
         self._round.set(Reloaded())
 
@@ -108,7 +115,7 @@ class Daemon:
         self.lookout.is_asked = settings.http.address is not None or self.service.is_heard
 
     async def _listen_elsewhere(self) -> None:
-        """As configured by now; where that is not possible, as before."""
+        """As configured by now; where that is not possible after all, as before."""
         try:
             await self._listen()
         except ConfigError as error:
@@ -129,6 +136,7 @@ class Daemon:
                     stop=stop,
                     reserve=poll_reserve(settings),
                     observer=self.lookout.observer,
+                    outage=self.outage,
                 ) as runtime:
                     self.service.up()
                     with self.lookout.attached(runtime):
@@ -136,7 +144,7 @@ class Daemon:
             except (ConfigError, SchemaMismatch):
                 raise
             except StoreError as error:
-                logger(wait_s=wait_s).warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+                self.outage.note(error, wait_s=wait_s)
                 self.service.waiting(error)
                 await sleep_or_stop(self.clock, stop, wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -157,7 +165,9 @@ async def _follow_all(runtime: Runtime, service: Supervision, lookout: Lookout) 
             group.create_task(drop_for_ever(runtime), name="drop old changes"),
             group.create_task(_watch_server(runtime), name="watch the embedded server"),
             group.create_task(
-                service.report_forever(lookout.status, holder=holder_name()),
+                service.report_forever(
+                    lookout.status, holder=holder_name(), stalled=lambda: lookout.stalled_since
+                ),
                 name="status line",
             ),
         ]
@@ -179,7 +189,7 @@ async def _watch_server(runtime: Runtime) -> None:
             async with open_reader(runtime.settings, runtime.database.url):
                 pass
         except StoreUnavailable as error:
-            logger().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+            runtime.outage.note(error)
             runtime.stop.set(ServerGone())
             return
 
@@ -192,6 +202,7 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) 
         try:
             lease = await runtime.keeper.acquire(catalog.name)
         except LeaseHeld as error:
+            runtime.outage.end()
             if not standing_by:
                 # To stand by is what it is there for: no error, and nothing to be done about it.
                 logger(catalog=catalog.name).info(Event.STANDBY_STARTED, reason=error.message)
@@ -200,11 +211,14 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) 
         except (StoreUnavailable, StoreConflict) as error:
             misses += 1
             if _is_worth_a_line(misses):
-                log = logger(catalog=catalog.name, attempt=misses)
-                log.warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
+                runtime.outage.note(error, catalog=catalog.name, attempt=misses)
+            runtime.outage.begin()
+            standing_by = False
+            lookout.take_duty(catalog.name, Duty.NONE)
         else:
             standing_by = False
             misses = 0
+            runtime.outage.end()
             logger(catalog=catalog.name, epoch=lease.epoch).info(Event.LEASE_ACQUIRED)
             lookout.take_duty(catalog.name, Duty.HOLDER)
             await CatalogWorker(runtime, catalog, lease).run()

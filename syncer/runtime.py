@@ -42,9 +42,10 @@ from syncer.errors import (
     SyncerError,
 )
 from syncer.lag import LoopLag
+from syncer.outage import Outage
 from syncer.planner.identity import OwnerCheck
 from syncer.progress import Progress
-from syncer.sharing import RELEASE_LIMIT_S, say_trouble, shared_limiter
+from syncer.sharing import RELEASE_LIMIT_S, shared_limiter
 from syncer.store.catalogs import CatalogStore, scope_json
 from syncer.store.comparing import ComparingStore
 from syncer.store.lease import Lease, LeaseKeeper
@@ -78,6 +79,7 @@ class Runtime:
     """Set, per catalog, when its lease turns out to be somebody else's."""
     observer: CycleObserver
     lag: LoopLag
+    outage: Outage
 
     @contextlib.asynccontextmanager
     async def renewing(self) -> AsyncIterator[None]:
@@ -174,13 +176,14 @@ async def open_runtime(  # noqa: PLR0913 - everything that varies is an argument
     observer: CycleObserver | None = None,
     keep_database: bool = False,
     reserve: int = 0,
+    outage: Outage | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open everything, migrate as configured, and close it in order at the end.
 
     ``reserve`` requests a minute are kept for this process while it is idle.
     """
     queries = load_queries()
-    limit_s = settings.lease.ttl_s * STATEMENT_SHARE
+    outage = outage or Outage(clock)
     lost = {catalog.name: stop.child() for catalog in settings.catalogs}
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(
@@ -188,18 +191,15 @@ async def open_runtime(  # noqa: PLR0913 - everything that varies is an argument
         )
         async with open_reader(settings, database.url) as connection:
             await bring_up_to_date(settings, connection)
-        pool = await open_pool(
-            database.url,
-            size=settings.database.pool_size,
-            statement_timeout_s=limit_s,
-            idle_in_transaction_timeout_s=limit_s,
-            application_name="syncer",
+        pool = await stack.enter_async_context(_pool(settings, database))
+        keeper = await stack.enter_async_context(
+            _keeper(settings, database, clock, queries, lost, outage)
         )
-        stack.push_async_callback(_close_pool, pool)
-        keeper = await stack.enter_async_context(_keeper(settings, database, clock, queries, lost))
         # Told apart by a random number: process ids come back, those of containers at once.
         name = f"{holder_name()}:{rng.getrandbits(64):016x}"
-        sharing = shared_limiter(settings, database.url, name, clock, queries, reserve=reserve)
+        sharing = shared_limiter(
+            settings, database.url, name, clock, queries, reserve=reserve, outage=outage
+        )
         limiter = await stack.enter_async_context(sharing)
         source = await stack.enter_async_context(
             open_source(
@@ -222,6 +222,7 @@ async def open_runtime(  # noqa: PLR0913 - everything that varies is an argument
             observer=observer or NoObserver(),
             # Of this process's loop, whatever clock the work goes by.
             lag=LoopLag(SystemClock()),
+            outage=outage,
         )
 
 
@@ -232,6 +233,7 @@ async def _keeper(
     clock: Clock,
     queries: Queries,
     lost: Mapping[str, StopSignal],
+    outage: Outage,
 ) -> AsyncIterator[LeaseKeeper]:
     def on_lost(catalog: str) -> None:
         logger(catalog=catalog).warning(Event.LEASE_LOST)
@@ -244,7 +246,8 @@ async def _keeper(
         clock=clock,
         queries=queries,
         on_lost=on_lost,
-        on_trouble=say_trouble,
+        on_trouble=outage.note,
+        on_well=outage.end,
     )
     async with keeper:
         try:
@@ -334,6 +337,22 @@ async def open_source(
     )
     async with client:
         yield client
+
+
+@contextlib.asynccontextmanager
+async def _pool(settings: Settings, database: Database) -> AsyncIterator[Pool]:
+    limit_s = settings.lease.ttl_s * STATEMENT_SHARE
+    pool = await open_pool(
+        database.url,
+        size=settings.database.pool_size,
+        statement_timeout_s=limit_s,
+        idle_in_transaction_timeout_s=limit_s,
+        application_name="syncer",
+    )
+    try:
+        yield pool
+    finally:
+        await _close_pool(pool)
 
 
 async def _close_pool(pool: Pool) -> None:

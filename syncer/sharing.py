@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from syncer.api.limits import Limiter
 from syncer.config import Settings
 from syncer.domain import Clock, Privacy
-from syncer.errors import StoreError, SyncerError
+from syncer.errors import StoreError
+from syncer.outage import Outage
 from syncer.store.budget import BudgetLedger
 from syncer.store.queries import Queries
 from syncer.telemetry import Event, logger
@@ -59,11 +60,6 @@ def poll_reserve(settings: Settings) -> int:
     return min(max(1, math.ceil(needed)) + spare, limit // 2)
 
 
-def say_trouble(error: SyncerError) -> None:
-    """Tell people that the database is away and is waited for."""
-    logger().warning(Event.DATABASE_UNAVAILABLE, exc_info=error)
-
-
 def say_hunger() -> None:
     """Tell people why nothing is asked."""
     logger().warning(
@@ -82,6 +78,7 @@ async def shared_limiter(
     queries: Queries,
     *,
     reserve: int,
+    outage: Outage,
 ) -> AsyncIterator[Limiter]:
     """The limiter of one process among those that share the database.
 
@@ -105,23 +102,23 @@ async def shared_limiter(
         name=name,
         reserve=reserve,
         patience_s=settings.limits.retry_deadline_s,
-        on_trouble=say_trouble,
+        on_trouble=outage.note,
         on_hunger=say_hunger,
     )
     try:
         yield limiter
     finally:
-        await _leave(limiter)
+        await _leave(limiter, outage)
         await ledger.close()
 
 
-async def _leave(limiter: Limiter) -> None:
+async def _leave(limiter: Limiter, outage: Outage) -> None:
     """Give the tokens back; when the database is away they come free by themselves."""
     try:
         async with asyncio.timeout(RELEASE_LIMIT_S):
             await limiter.leave()
     except StoreError as error:
-        say_trouble(error)
+        outage.note(error)
     except TimeoutError:
         hint = "what this process held of the request budget comes free by itself"
         logger().warning(Event.DATABASE_UNAVAILABLE, hint=hint)

@@ -8,7 +8,7 @@ Kind: pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 MOST_CATALOGS = 8
@@ -19,15 +19,16 @@ _HOUR_S = 60 * _MINUTE_S
 _DAY_S = 24 * _HOUR_S
 
 
-def summarise(document: Mapping[str, Any], *, holder: str) -> str:
+def summarise(document: Mapping[str, Any], *, holder: str, stalled: Container[str] = ()) -> str:
     """What each catalog is doing, and what is wrong beside the catalogs.
 
     Args:
         document: as ``status --json``.
         holder: our name in leases; a catalog that another process holds says so.
+        stalled: the catalogs whose crawl does not move.
     """
     catalogs = [each for each in document["catalogs"] if each["phase"] != "retired"]
-    parts = [_catalog(each, holder) for each in catalogs[:MOST_CATALOGS]]
+    parts = [_catalog(each, holder, each["name"] in stalled) for each in catalogs[:MOST_CATALOGS]]
     if len(catalogs) > MOST_CATALOGS:
         parts.append(f"{len(catalogs) - MOST_CATALOGS} more")
     line = "; ".join(parts) or "no catalogs"
@@ -38,12 +39,14 @@ def summarise(document: Mapping[str, Any], *, holder: str) -> str:
     return f"not ready; {line}" if wrong is None else f"not ready ({wrong}); {line}"
 
 
-def _catalog(catalog: Mapping[str, Any], holder: str) -> str:
+def _catalog(catalog: Mapping[str, Any], holder: str, is_stalled: bool) -> str:  # noqa: FBT001
     facts = [
         catalog["phase"],
         f"{catalog['live_models']} models",
         _freshness(catalog["freshness_s"]),
     ]
+    if is_stalled:
+        facts.insert(1, "stands still")
     if catalog["quarantined_models"]:
         facts.append(f"{catalog['quarantined_models']} quarantined")
     if catalog["removals_waiting"]:

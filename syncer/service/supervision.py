@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,11 +131,13 @@ class Supervision:
             if not self.notifier.send(f"STATUS={status}"):
                 self._status = ""
 
-    async def report_forever(self, read: ReadStatus, *, holder: str) -> None:
+    async def report_forever(
+        self, read: ReadStatus, *, holder: str, stalled: Callable[[], Container[str]] = tuple
+    ) -> None:
         """Keep the status line as the status document is. Cancel-safe: yes; it only reads."""
         while self.is_heard:
             await self.clock.sleep(STATUS_INTERVAL_S)
-            self.say(summarise(read(), holder=holder))
+            self.say(summarise(read(), holder=holder, stalled=stalled()))
 
     def _answer(self, status: str) -> None:
         if self._owes_since_s is None or self._is_stopping:

@@ -154,6 +154,7 @@ class LeaseKeeper:
         queries: Queries,
         on_lost: Callable[[str], None] = lambda _catalog: None,
         on_trouble: Callable[[SyncerError], None] = lambda _error: None,
+        on_well: Callable[[], None] = lambda: None,
     ) -> None:
         self._holder = holder
         self._ttl_s = ttl_s
@@ -163,6 +164,7 @@ class LeaseKeeper:
         self._queries = queries
         self._on_lost = on_lost
         self._on_trouble = on_trouble
+        self._on_well = on_well
         self._held: dict[str, Lease] = {}
         # Leases whose advisory lock the present connection has.
         self._marked: set[Lease] = set()
@@ -358,6 +360,9 @@ class LeaseKeeper:
             except (StoreUnavailable, StoreConflict) as error:
                 self._on_trouble(error)
             else:
+                if self._held:
+                    # Without a lease the database was not asked.
+                    self._on_well()
                 return
             await self._clock.sleep(delay_s)
             delay_s = min(2 * delay_s, self._ttl_s / _WAITS_PER_TTL)

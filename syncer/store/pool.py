@@ -159,6 +159,13 @@ async def open_connection(
         return connection
 
 
+def refuses_writes(connection: Connection) -> bool:
+    """Whether the server is a standby, or makes transactions read-only; it says so by itself."""
+    told = connection.get_settings()
+    names = ("in_hot_standby", "default_transaction_read_only")
+    return any(getattr(told, name, "off") == "on" for name in names)
+
+
 @contextmanager
 def translate() -> Iterator[None]:
     """Turn the exceptions of asyncpg and the socket into ours; leave bugs as they are.

@@ -8,6 +8,7 @@ Kind: edge (aiohttp.web).
 
 from __future__ import annotations
 
+import socket
 from types import TracebackType
 from typing import Final, Self
 
@@ -55,6 +56,28 @@ class Listener:
         """What is really listened on; a port 0 was replaced by one that was free."""
         return tuple((each[0], each[1]) for each in self._runner.addresses)
 
+    def require_free(self, address: Address | None) -> None:
+        """Refuse what ``listen_on`` could not bind, before anything else is changed.
+
+        Raises:
+            ConfigError: it cannot be bound now.
+        """
+        if address in {None, self._wanted}:
+            return
+        host, port = address
+        try:
+            for family, kind, protocol, _, place in socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            ):
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    if family is socket.AF_INET6:
+                        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    probe.bind(place)
+                    probe.listen()
+        except OSError as error:
+            raise _refused(address, error) from error
+
     async def listen_on(self, address: Address | None) -> None:
         """Listen there from now on; ``None``: nowhere. The same again changes nothing.
 
@@ -80,13 +103,17 @@ class Listener:
             await site.start()
         except OSError as error:
             await site.stop()
-            reason = (error.strerror or "unknown reason").lower()
-            raise ConfigError(
-                f"http.listen {_shown(address)} cannot be listened on: {reason}",
-                hint="Stop what uses it, give http.listen another port, or turn it off with an "
-                "empty value.",
-            ) from error
+            raise _refused(address, error) from error
         return site
+
+
+def _refused(address: Address, error: OSError) -> ConfigError:
+    reason = (error.strerror or "unknown reason").lower()
+    return ConfigError(
+        f"http.listen {_shown(address)} cannot be listened on: {reason}",
+        hint="Stop what uses it, give http.listen another port, or turn it off with an "
+        "empty value.",
+    )
 
 
 def _shown(address: Address) -> str:

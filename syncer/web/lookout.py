@@ -16,7 +16,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from syncer.api.normalise import redact_text
@@ -27,7 +27,7 @@ from syncer.errors import SchemaMismatch, StoreUnavailable, SyncerError
 from syncer.runtime import Runtime
 from syncer.status import build_status, freshness_limit
 from syncer.store.migrate import read_state
-from syncer.store.pool import Pool
+from syncer.store.pool import Pool, refuses_writes
 from syncer.store.queries import Queries, load_queries
 from syncer.store.status import read_status
 from syncer.telemetry import Event, Redactor, logger
@@ -47,6 +47,8 @@ REST_SHARE = 50
 """A look is followed by a rest of so many times what it took."""
 
 LONGEST_REST_S = 60.0
+READ_ONLY = "database: it takes no writes (a standby, or default_transaction_read_only is on)"
+
 MAX_FRAMES = 12
 MAX_TASKS = 100
 
@@ -83,6 +85,7 @@ class Lookout:
     _runtime: Runtime | None = None
     _duties: dict[str, Duty] = field(default_factory=dict)
     _late: deque[tuple[float, float]] = field(default_factory=deque)
+    _told_stalled: set[str] = field(default_factory=set)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _queries: Queries = field(default_factory=load_queries)
 
@@ -186,8 +189,12 @@ class Lookout:
     @property
     def stalled(self) -> Mapping[str, bool]:
         """By configured catalog."""
-        stalled = {stall.catalog for stall in self.vitals.stalls}
-        return {name: name in stalled for name in self._duties}
+        return {name: name in self.stalled_since for name in self._duties}
+
+    @property
+    def stalled_since(self) -> Mapping[str, datetime]:
+        """When catalogs that stand still moved last."""
+        return {stall.catalog: self._wall(stall.since) for stall in self.vitals.stalls}
 
     @property
     def budget(self) -> Budget | None:
@@ -215,10 +222,9 @@ class Lookout:
 
     def health(self) -> Mapping[str, Any]:
         """What ``/healthz`` says."""
-        stalls, now = self.vitals.stalls, self.clock.monotonic()
-        wall = self.clock.now()
-        since = [wall - timedelta(seconds=now - stall.since) for stall in stalls]
-        return health_document(stalls, [format_millis(to_millis(each)) for each in since])
+        stalls = self.vitals.stalls
+        since = [format_millis(to_millis(self._wall(stall.since))) for stall in stalls]
+        return health_document(stalls, since)
 
     def unready(self) -> list[str]:
         """Why ``/readyz`` is red; empty when it is green."""
@@ -245,6 +251,7 @@ class Lookout:
             )
             if has_stalled:
                 self._say_stalled()
+            self._say_moving()
 
     def _note_late(self, now: float, late_s: float) -> None:
         self._late.append((now, max(0.0, late_s)))
@@ -258,6 +265,17 @@ class Lookout:
             tasks=_stacks(),
             hint="/healthz is red until it moves; please report the stacks of the tasks with it",
         )
+
+    def _say_moving(self) -> None:
+        """Of what was told to stand still, once it moves again, has ended, or is another's."""
+        stalled = self.stalled_since
+        for catalog in self._told_stalled - stalled.keys():
+            logger(catalog=catalog).info(Event.CRAWL_RESUMED)
+        self._told_stalled = set(stalled)
+
+    def _wall(self, at_s: float) -> datetime:
+        """The time of day of a moment of the monotonic clock."""
+        return self.clock.now() - timedelta(seconds=self.clock.monotonic() - at_s)
 
     async def _look_forever(self) -> None:
         while True:
@@ -296,10 +314,11 @@ class Lookout:
                     f"{len(state.pending)} migrations are missing; this build needs "
                     f"{state.newest_known:04d}"
                 )
+            problems = [READ_ONLY] if refuses_writes(connection) else []
             rows, partitions = await read_status(
                 connection, self._queries, detailed=settings.detailed
             )
-        document = build_status(settings, rows, partitions, now=self.clock.now())
+        document = build_status(settings, rows, partitions, now=self.clock.now(), problems=problems)
         by_name = {row.catalog: row for row in rows}
         size = settings.source.page_size
         return Snapshot(

@@ -64,6 +64,7 @@ class PageReader:
                 freshness_limits_s=lookout.freshness_limits_s,
                 max_requests_per_minute=None if budget is None else budget.requests_per_minute,
                 progress=self._progress_of(document),
+                stalled_since=lookout.stalled_since,
                 database_problem=lookout.problem,
             ),
         )

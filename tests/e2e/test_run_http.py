@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from support.postgres import execute
 from support.serving import Gate
+from support.stored import fetch_value
 from support.web import ANY_PORT, FAST, ask, is_answered, listening, parted, scrape
 
 if TYPE_CHECKING:
@@ -124,6 +126,26 @@ async def test_without_the_database_it_is_well_and_counted_but_not_ready(
     assert 60 == after.value("syncer_live_models", catalog="public")
 
 
+async def test_a_database_that_takes_no_writes_is_not_ready(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    """P8: it is read as before, so freshness alone would tell minutes later."""
+    name = await fetch_value(migrated_database_url, "SELECT quote_ident(current_database())")
+    place.write_config(FAST)
+    place.set(http__listen=ANY_PORT)
+    async with serve(models=3), place.start("run") as daemon:
+        address = await listening(daemon)
+        await until(daemon, address, "/readyz", 200)
+        alter = f"ALTER DATABASE {name} SET default_transaction_read_only"
+        await execute(migrated_database_url, f"{alter} = on")
+        unready = await until(daemon, address, "/readyz", 503)
+        await execute(migrated_database_url, f"BEGIN READ WRITE; {alter} = off; COMMIT")
+        await until(daemon, address, "/readyz", 200)
+        await daemon.stop()
+
+    assert any("takes no writes" in each for each in unready["reasons"])  # type: ignore[attr-defined]
+
+
 async def test_a_source_that_never_answers_turns_it_red_and_the_log_says_where_it_stands(
     place: Place, serve: Serve
 ) -> None:
@@ -136,11 +158,14 @@ async def test_a_source_that_never_answers_turns_it_red_and_the_log_says_where_i
         red = await until(daemon, address, "/healthz", 503)
         metrics = await scrape(address)
         await daemon.until_event("crawl_stalled")
+        page = (await ask(address, "/")).text
         gate.open()
         await until(daemon, address, "/healthz", 200)
+        await daemon.until_event("crawl_resumed")
         ended = await daemon.stop()
 
     assert 0 == ended.code, ended.stderr
+    assert "Catalog public has not moved since" in page
     assert False is red["healthy"]
     (stall,) = red["stalled"]  # type: ignore[misc]
     assert "public" == stall["catalog"]
@@ -220,6 +245,7 @@ async def test_sighup_moves_the_listener_and_an_address_in_use_leaves_it_where_i
             place.write_config(FAST + f'[http]\nlisten = "127.0.0.1:{port}"\n')
             daemon.send(signal.SIGHUP)
             await daemon.until_event("config_rejected")
+            assert daemon.count("config_reloaded") == 0
             await until(daemon, first, "/readyz", 200)
         daemon.send(signal.SIGHUP)
         await daemon.until_event("listener_opened", 2)

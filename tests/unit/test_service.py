@@ -294,6 +294,13 @@ async def test_the_status_is_sent_when_it_changes_and_never_more_often_than_it_i
     ]
 
 
+def test_a_crawl_that_stands_still_is_in_the_line() -> None:
+    document = {"ready": True, "reasons": [], "catalogs": [catalog()]}
+    said = summarise(document, holder="here:1", stalled={"public"})
+
+    assert said == "public: idle, stands still, 709 models, fresh"
+
+
 async def test_secrets_stay_out_of_the_status(ear: Ear, service: Supervision) -> None:
     service.say("asked https://host/x?Signature=abc123&Policy=def456")
 

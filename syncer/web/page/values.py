@@ -96,6 +96,8 @@ class Facts:
     max_requests_per_minute: int | None = None
     progress: Mapping[str, CatalogProgress] = field(default_factory=dict)
     """By catalog, while a cycle runs in this process."""
+    stalled_since: Mapping[str, datetime] = field(default_factory=dict)
+    """By catalog: when one whose crawl stands still moved last."""
     database_problem: str | None = None
     """Why the newest state could not be read; the document is then the last one that could."""
 

@@ -85,6 +85,8 @@ def summarise(document: Document, now: datetime, facts: Facts) -> Summary:
         return Summary("bad", "Database away", f"The newest state cannot be read.{as_of}")
     if age_s(document, now) > OLD_AFTER_S:
         return Summary("bad", "Old data", f"Nothing newer could be read.{as_of}")
+    if facts.stalled_since:
+        return Summary("bad", "Stalled", f"{', '.join(facts.stalled_since)} does not move; below.")
     if not document["ready"]:
         number = len(document["reasons"])
         told = "1 reason, below." if number == 1 else f"{number} reasons, below."
@@ -103,7 +105,8 @@ def age_s(document: Document, now: datetime) -> float:
 
 def page_notices(document: Document, facts: Facts) -> tuple[Notice, ...]:
     """What is wrong, whichever catalog it is about."""
-    notices = [Notice("bad", reason) for reason in document["reasons"]]
+    notices = [_stall(name, since) for name, since in facts.stalled_since.items()]
+    notices += [Notice("bad", reason) for reason in document["reasons"]]
     if facts.database_problem is not None:
         away = Notice(
             "bad",
@@ -113,6 +116,16 @@ def page_notices(document: Document, facts: Facts) -> tuple[Notice, ...]:
         )
         notices.insert(0, away)
     return tuple(notices)
+
+
+def _stall(catalog: str, since: datetime) -> Notice:
+    return Notice(
+        "bad",
+        f"Catalog {catalog} has not moved since {moment(since)}",
+        "Neither a page nor the end of a cycle for longer than limits.stall_after_s.",
+        "The line crawl_stalled in the log says where it stands; the command tries the source.",
+        commands=("syncer check",),
+    )
 
 
 def view_catalog(catalog: Mapping[str, Any], document_age_s: float, facts: Facts) -> CatalogView:
