@@ -20,6 +20,7 @@ from syncer.errors import ConfigError
 from syncer.telemetry.events import LIBRARY_REPORTED
 from syncer.telemetry.exceptions import describe_exceptions
 from syncer.telemetry.redaction import Redactor, Secrets
+from syncer.telemetry.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,11 +203,19 @@ class _LineWriterFactory:
 class _LibraryHandler(logging.Handler):
     """Hands lines of the standard library's logging to our pipeline."""
 
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._repeats = Repeats()
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record as a ``library_reported`` line."""
+        """Write one record as a ``library_reported`` line, unless it only says the same again."""
+        times = self._repeats.count(record)
+        if times is None:
+            return
         name = record.levelname.lower()
         level = name if name in LEVELS else "warning"
-        write = getattr(logger(logger=record.name), level)
+        facts = {} if times == 1 else {"times": times}
+        write = getattr(logger(logger=record.name, **facts), level)
         write(LIBRARY_REPORTED, message=_formatted(record), exc_info=record.exc_info)
 
 
@@ -222,4 +231,4 @@ def _route_libraries() -> None:
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, _LibraryHandler)]:
         root.removeHandler(handler)
-    root.addHandler(_LibraryHandler(level=logging.WARNING))
+    root.addHandler(_LibraryHandler())

@@ -8,11 +8,13 @@ Kind: edge (aiohttp.web).
 
 from __future__ import annotations
 
+import logging
 import socket
 from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from syncer.errors import ConfigError
 from syncer.telemetry import Event, logger
@@ -26,10 +28,22 @@ IDLE_S: Final = 30.0
 """A connection that asks nothing for so long is closed."""
 
 
+class _OursAlone(logging.Filter):
+    """Drops what a peer did wrong: it got its 400, and our log is about us."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is kept."""
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_OURS_ALONE: Final = _OursAlone()
+
+
 class Listener:
     """Where the application is reached; use it as ``async with``."""
 
     def __init__(self, application: web.Application) -> None:
+        logging.getLogger("aiohttp.server").addFilter(_OURS_ALONE)
         self._runner = web.AppRunner(
             application,
             access_log=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
@@ -85,6 +86,25 @@ async def test_it_only_answers_what_is_asked_and_names_no_software(
             assert "nosniff" == answer.headers["X-Content-Type-Options"]
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert (await daemon.stop()).code == 0
+
+
+async def test_what_is_no_request_is_refused_and_is_no_traceback_of_ours(
+    place: Place, serve: Serve
+) -> None:
+    place.set(http__listen=ANY_PORT)
+    async with serve(models=3), place.start("run") as daemon:
+        host, _, port = (await listening(daemon)).rpartition(":")
+        for rubbish in (b"\x16\x03\x01 no request\r\n\r\n", b"GET / HTTP/9.9.9\r\n\r\n"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"}\n")
+            writer.write(rubbish)
+            assert (await reader.readline()).split()[1] == b"400"
+            writer.close()
+        ended = await daemon.stop()
+
+        assert ended.code == 0
+        assert [line for line in ended.events if line["event"] == "library_reported"] == []
 
 
 async def test_without_the_database_it_is_well_and_counted_but_not_ready(

@@ -24,6 +24,7 @@ from syncer import telemetry
 from syncer.api.normalise import redact_text
 from syncer.errors import ConfigError, SourceUnavailable, StoreUnavailable
 from syncer.telemetry import Event, Redactor, bound, configure_logging, logger
+from syncer.telemetry.repeats import MOST_KNOWN, Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -382,6 +383,44 @@ def test_library_warnings_take_the_same_way_and_their_chatter_is_dropped(
         "logger": library,
         "message": "slow: [redacted]",
     }
+
+
+def test_a_library_that_says_the_same_again_and_again_is_written_ever_more_seldom(
+    log: Log,
+) -> None:
+    for number in range(1000):
+        logging.getLogger("asyncio").error("too many open files: %d", number)
+    logging.getLogger("asyncio").error("something else")
+
+    told = [(line["message"], line.get("times")) for line in log.lines]
+    assert told[:3] == [
+        ("too many open files: 0", None),
+        ("too many open files: 1", 2),
+        ("too many open files: 3", 4),
+    ]
+    assert len(told) == 11
+    assert told[-1] == ("something else", None)
+
+
+def test_what_a_library_says_after_a_quiet_minute_is_news() -> None:
+    repeats = Repeats()
+
+    def counted(at_s: float) -> int | None:
+        record = logging.LogRecord("asyncio", logging.ERROR, "x.py", 1, "again", (), None)
+        record.created = at_s
+        return repeats.count(record)
+
+    assert [counted(at_s) for at_s in (0, 30, 60, 121, 150)] == [1, 2, None, 1, 2]
+
+
+def test_of_many_different_lines_the_oldest_is_forgotten() -> None:
+    repeats = Repeats()
+    for number in range(MOST_KNOWN + 1):
+        record = logging.LogRecord("asyncio", logging.ERROR, "x.py", 1, str(number), (), None)
+        assert repeats.count(record) == 1
+    again = logging.LogRecord("asyncio", logging.ERROR, "x.py", 1, "0", (), None)
+
+    assert repeats.count(again) == 1
 
 
 def test_a_library_traceback_is_redacted_too(log: Log) -> None:
