@@ -219,7 +219,9 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) 
             standing_by = False
             misses = 0
             runtime.outage.end()
-            logger(catalog=catalog.name, epoch=lease.epoch).info(Event.LEASE_ACQUIRED)
+            facts = {} if lease.taken_from is None else {"taken_from": lease.taken_from}
+            log = logger(catalog=catalog.name, epoch=lease.epoch)
+            log.info(Event.LEASE_ACQUIRED, **facts)
             lookout.take_duty(catalog.name, Duty.HOLDER)
             await CatalogWorker(runtime, catalog, lease).run()
             lookout.take_duty(catalog.name, Duty.STANDBY)

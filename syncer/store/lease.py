@@ -24,7 +24,7 @@ Kind: edge (asyncpg).
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
@@ -75,6 +75,8 @@ class Lease:
     catalog: str
     holder: str
     epoch: int
+    taken_from: str | None = field(default=None, compare=False)
+    """Whose it was, where it was not released: that process died, or lost the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +213,10 @@ class LeaseKeeper:
             lease = self._held.get(catalog)
             if lease is not None:
                 return lease
-            epoch = await self._claim(connection, catalog)
+            epoch, before = await self._claim(connection, catalog), None
             if epoch is None:
-                epoch = await self._take_over(connection, catalog)
-            lease = Lease(catalog=catalog, holder=self._holder, epoch=epoch)
+                epoch, before = await self._take_over(connection, catalog)
+            lease = Lease(catalog, self._holder, epoch, taken_from=before)
             # Between the commit and the mark anybody may have taken it for a dead process's, so it
             # is ours only if it is still there after the mark.
             await self._mark(connection, [lease])
@@ -294,26 +296,29 @@ class LeaseKeeper:
             raise await self._read_holder(connection, catalog)
         return None
 
-    async def _take_over(self, connection: Connection, catalog: str) -> int:
-        epoch = await self._wait_and_take(connection, catalog)
-        if epoch is None and await self._end_stuck_pages(connection):
-            epoch = await self._wait_and_take(connection, catalog)
-        if epoch is None:
+    async def _take_over(self, connection: Connection, catalog: str) -> tuple[int, str | None]:
+        """The new epoch, and whose it was unless it was released."""
+        taken = await self._wait_and_take(connection, catalog)
+        if taken is None and await self._end_stuck_pages(connection):
+            taken = await self._wait_and_take(connection, catalog)
+        if taken is None:
             raise await self._read_holder(connection, catalog)
-        return epoch
+        return taken
 
-    async def _wait_and_take(self, connection: Connection, catalog: str) -> int | None:
-        """The new epoch; None if it is held after all, or the page in flight did not end."""
+    async def _wait_and_take(
+        self, connection: Connection, catalog: str
+    ) -> tuple[int, str | None] | None:
+        """As above; None if it is held after all, or the page in flight did not end."""
         wait_ms = max(1, round(self._ttl_s * 1000 / _WAITS_PER_TTL))
         try:
             with translate():
                 async with connection.transaction():
                     await connection.execute(self._queries["limit_lease_wait"], str(wait_ms))
-                    await connection.execute(self._queries["lock_lease"], catalog)
+                    before = await connection.fetchval(self._queries["lock_lease"], catalog)
                     epoch: int | None = await connection.fetchval(
                         self._queries["take_lease"], catalog, self._holder, self._ttl
                     )
-                    return epoch
+                    return None if epoch is None else (epoch, before)
         except StoreUnavailable as error:
             if error.context.get("sqlstate") != _LOCK_NOT_AVAILABLE:
                 raise

@@ -291,7 +291,11 @@ async def test_who_stands_by_takes_over_from_a_killed_holder_long_before_its_lea
             await second.until_poll()
 
             assert {1: MODELS, 2: 1} == await models_by_epoch(url)
-            assert (await second.stop()).code == 0
+            ended = await second.stop()
+    (taken,) = [line for line in ended.events if line["event"] == "lease_acquired"]
+
+    assert ended.code == 0
+    assert taken["taken_from"].endswith(f":{first.process.pid}")
 
 
 async def test_commands_that_meet_a_daemon_end_with_4_and_name_it(
