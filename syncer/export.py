@@ -24,6 +24,7 @@ from syncer.errors import ConfigError
 from syncer.formats import ParquetWriter, csv_lines, json_lines
 from syncer.reading import find_database, require_mirrored, require_readable
 from syncer.store.answering import Answer, open_answer
+from syncer.store.following import ChangeEnds, read_change_ends
 from syncer.store.pool import Connection, connected
 from syncer.store.queries import load_queries
 
@@ -50,7 +51,20 @@ class Export:
     catalogs: tuple[str, ...] = ()
     """Empty: all."""
     since: datetime | None = None
-    """Only what changed or was removed since, tombstones included; ``None``: the live models."""
+    """Only what changed or was removed since, tombstones included; what was being written at that
+    time may count as earlier."""
+    after: int | None = None
+    """Only what has a change after this one (``change_id``), tombstones included; exact. Without
+    both: the live models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    models: int
+    newest_id: int | None
+    """The newest change it holds: what an export after it begins with; ``None``: no change ever."""
 
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -75,8 +89,8 @@ async def reading_session(settings: Settings, clock: Clock) -> AsyncIterator[Con
 
 async def export_models(
     settings: Settings, clock: Clock, export: Export, *, target: Path | Write, tell: Tell
-) -> int:
-    """Write them; returns how many.
+) -> Exported:
+    """Write them.
 
     Args:
         settings: of the run.
@@ -86,7 +100,8 @@ async def export_models(
         tell: told how many rows are written, now and then.
 
     Raises:
-        ConfigError: a catalog is unknown, the file cannot be written, pyarrow is not installed.
+        ConfigError: a catalog is unknown, the file cannot be written, pyarrow is not installed,
+            or what came after the change can no longer be told.
         StoreError: as the database does.
     Cancel-safe: yes; then there is no file.
     """
@@ -103,12 +118,35 @@ async def export_models(
             statement,
             chosen,
             export.since,
+            export.after,
             first=queries["avoid_sorting"],
             sizes=queries["measure_models"],
         ) as answer:
+            # In the snapshot of the rows: they hold this change, and none after it.
+            ends = await read_change_ends(connection, queries)
+            _require_told(ends, export.after)
             if isinstance(target, Path):
-                return await _to_file(answer, export.format, target, tell)
-            return await _to_writer(answer, export.format, target, tell)
+                models = await _to_file(answer, export.format, target, tell)
+            else:
+                models = await _to_writer(answer, export.format, target, tell)
+            return Exported(models, ends.newest_id)
+
+
+def _require_told(ends: ChangeEnds, after: int | None) -> None:
+    """Ids have gaps: one that is gone may have been the last before the oldest that is kept."""
+    if after is None:
+        return
+    if after > (ends.newest_id or 0):
+        raise ConfigError(
+            f"there is no change {after} yet: the newest is {ends.newest_id or 0}",
+            hint="It is of another database, or of this one before a backup was restored: export "
+            "everything, without --after.",
+        )
+    if ends.oldest_id is not None and after < ends.oldest_id - 1:
+        raise ConfigError(
+            f"changes after {after} are no longer kept: the oldest is {ends.oldest_id}",
+            hint="Export everything, without --after; history.keep_days says how long they are.",
+        )
 
 
 def require_pyarrow() -> None:

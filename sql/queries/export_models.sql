@@ -1,5 +1,5 @@
--- What somebody takes away: the live models, or all that changed or went since a time, tombstones included; in key order.
--- $1 catalogs text[], NULL: all · $2 since timestamptz, NULL: the live models
+-- What somebody takes away: the live models, or all that changed or went since a time or after a change, tombstones included; in key order.
+-- $1 catalogs text[], NULL: all · $2 since timestamptz · $3 after bigint, a change_id; $2 and $3 NULL: the live models
 -- Index: models_pkey gives the order (see avoid_sorting); reads the catalogs whole, through a cursor.
 SELECT
     m.catalog, m.id, m.name, m.type, m.privacy, m.status, m.source, m.custom, m.tags, m.capabilities, m.collection_ids,
@@ -8,7 +8,11 @@ SELECT
 FROM scenario.known_models AS m
 WHERE ($1::text[] IS NULL OR m.catalog = ANY ($1))
     AND CASE
-        WHEN $2::timestamptz IS NULL THEN m.removed_at IS NULL
-        ELSE m.changed_at >= $2 OR m.removed_at >= $2
+        WHEN $3::bigint IS NOT NULL THEN EXISTS (
+            SELECT FROM scenario.model_changes AS c
+            WHERE c.catalog = m.catalog AND c.id = m.id AND c.change_id > $3
+        )
+        WHEN $2::timestamptz IS NOT NULL THEN m.changed_at >= $2 OR m.removed_at >= $2
+        ELSE m.removed_at IS NULL
     END
 ORDER BY m.catalog, m.id

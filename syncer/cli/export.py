@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from syncer.cli.changes import LARGEST_ID
 from syncer.cli.frame import Invocation, run_async
 from syncer.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
+    from syncer.export import Export
     from syncer.store.answering import Column
 
 STDOUT = "-"
@@ -49,7 +51,12 @@ def _instant(
     Examples:
       syncer export --format parquet --output models.parquet
       syncer export --format csv > models.csv
-      syncer export --format jsonl --since 2026-11-01 | jq .name""",
+      syncer export --format jsonl --since 2026-11-01 | jq .name
+      syncer export --format jsonl --after 4711 > what-is-new.jsonl
+
+    \b
+    Whoever keeps a copy exports once, and then again and again --after the number that the last
+    export has said at its end (on standard error): no change is missed, whatever a clock says.""",
 )
 @click.option(
     "--format",
@@ -72,7 +79,13 @@ def _instant(
     callback=_instant,
     metavar="TIME",
     help="Only what changed in this mirror since, removed models (removed_at) included; UTC unless "
-    "it says otherwise. What was being written at that time may count as earlier: begin before it.",
+    "it says otherwise. What was being written at that time may count as earlier: see --after.",
+)
+@click.option(
+    "--after",
+    type=click.IntRange(0, LARGEST_ID),
+    metavar="ID",
+    help="Only what has a change after this change_id, removed models included.",
 )
 @click.pass_obj
 def export(
@@ -81,6 +94,7 @@ def export(
     output: str,
     catalogs: tuple[str, ...],
     since: datetime | None,
+    after: int | None,
 ) -> None:
     """Write the live models to a file or to standard output: one consistent moment, any size.
 
@@ -88,19 +102,18 @@ def export(
     """
     if name == "parquet" and output == STDOUT:
         raise click.UsageError("parquet is written to a file: name it with --output.")
-    run_async(lambda: _export(invocation, name, output, catalogs, since))
+    if since is not None and after is not None:
+        raise click.UsageError("--since and --after are two ways to say the same: give one.")
+    from syncer.export import Export, Format  # noqa: PLC0415
+
+    wanted = Export(Format(name), catalogs, since, after)
+    run_async(lambda: _export(invocation, wanted, output))
 
 
-async def _export(
-    invocation: Invocation,
-    name: str,
-    output: str,
-    catalogs: tuple[str, ...],
-    since: datetime | None,
-) -> ExitCode:
+async def _export(invocation: Invocation, wanted: Export, output: str) -> ExitCode:
     from syncer.cli.outlet import Outlet, OutletClosed  # noqa: PLC0415
     from syncer.clock import SystemClock  # noqa: PLC0415
-    from syncer.export import Export, Format, export_models  # noqa: PLC0415
+    from syncer.export import export_models  # noqa: PLC0415
     from syncer.shutdown import cancel_on_signals  # noqa: PLC0415
 
     settings = invocation.settings()
@@ -116,18 +129,13 @@ async def _export(
     try:
         target = Outlet().write if output == STDOUT else Path(output)
         with cancel_on_signals(hint="Run it again; no half file was left."):
-            count = await export_models(
-                settings,
-                SystemClock(),
-                Export(Format(name), catalogs, since),
-                target=target,
-                tell=tell,
-            )
+            done = await export_models(settings, SystemClock(), wanted, target=target, tell=tell)
     except OutletClosed:
         # As with head: whoever read has what it wanted; it is not for us to say that it was all.
         click.echo("not everything was exported: standard output was closed", err=True)
         return ExitCode.OK
-    click.echo(f"{count:,} models exported", err=True)
+    following = "" if done.newest_id is None else f"; the next time: --after {done.newest_id}"
+    click.echo(f"{done.models:,} models exported{following}", err=True)
     return ExitCode.OK
 
 

@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import os
+import re
 import signal
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.locked import writes_held_up
 from support.stored import fetch, live_bodies
 
 if TYPE_CHECKING:
@@ -125,6 +128,63 @@ async def test_since_a_time_holds_what_changed_and_what_went(
     assert len(all_live) == 19
 
 
+async def next_after(place: Place, *arguments: str) -> tuple[set[str], str]:
+    """Which models an export holds, and where the next one begins."""
+    ended = await place.run("export", "--format", "jsonl", *arguments)
+    assert ended.code == 0, ended.stderr
+    (told,) = re.findall(r"--after (\d+)", ended.stderr)
+    return {row["id"] for row in from_jsonl(ended.stdout)}, told
+
+
+async def test_after_a_change_holds_what_was_committed_since_the_export_that_named_it(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    """A page that was being written during the first export counts as earlier by any clock."""
+    async with serve(models=20) as source:
+        await place.run("sync")
+        changed, removed, *_ = source.live_models()
+        source.update_model(changed, name="renamed")
+        async with AsyncExitStack() as held:
+            is_waited_for = await held.enter_async_context(writes_held_up(migrated_database_url))
+            async with place.start("sync") as writing:
+                await writing.until(is_waited_for, "a page that waits")
+                (row,) = await fetch(migrated_database_url, "SELECT clock_timestamp() AS now")
+                everything, first = await next_after(place)
+                await held.aclose()
+                assert (await writing.end()).code == 0
+        since = row["now"].astimezone(UTC).isoformat()
+        by_time = await exported(place, "jsonl", "--since", since)
+        by_change, second = await next_after(place, "--after", first)
+        source.remove_model(removed)
+        await place.run("sweep")
+        gone, third = await next_after(place, "--after", second)
+        nothing, last = await next_after(place, "--after", third)
+
+    assert len(everything) == 20
+    assert by_time == [], "why there is --after"
+    assert (by_change, gone, nothing) == ({changed}, {removed}, set())
+    assert int(first) < int(second) < int(third) == int(last)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--after", "2"), "no longer kept"),
+        (("--after", "1000000"), "there is no change 1000000 yet"),
+    ],
+)
+async def test_a_change_from_which_nothing_can_be_told_is_refused(
+    place: Place, serve: Serve, migrated_database_url: str, arguments: tuple[str, ...], said: str
+) -> None:
+    async with serve(models=20):
+        await place.run("sync")
+        await fetch(migrated_database_url, "DELETE FROM scenario.model_changes WHERE change_id < 9")
+        ended = await place.run("export", "--format", "csv", *arguments)
+
+    assert said in ended.failed_with(2)
+    assert ended.stdout == ""
+
+
 async def test_standard_output_holds_rows_alone_and_an_early_end_is_no_error(
     place: Place, serve: Serve
 ) -> None:
@@ -183,6 +243,7 @@ async def test_a_killed_export_leaves_the_earlier_file_as_it_was(
         (("--format", "parquet"), "--output"),
         (("--format", "xml"), "xml"),
         (("--format", "csv", "--since", "yesterday"), "is no time"),
+        (("--format", "csv", "--after", "1", "--since", "2026-11-01"), "--since and --after"),
         (("--format", "csv", "--catalog", "nobody"), "there is no catalog 'nobody'"),
         (("--format", "csv", "--output", "no/such/place.csv"), "cannot be written"),
     ],

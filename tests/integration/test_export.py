@@ -43,7 +43,9 @@ async def filled(url: str, *, analysed: bool) -> AsyncIterator[Connection]:
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-@pytest.mark.parametrize("arguments", [[None, None], ["{public}", "2025-03-01Z"]])
+@pytest.mark.parametrize(
+    "arguments", [[None, None, None], ["{public}", "2025-03-01Z", None], [None, None, "40"]]
+)
 async def test_rows_come_in_order_without_a_sort(
     migrated_database_url: str, arguments: list[str | None], analysed: bool
 ) -> None:
@@ -65,7 +67,11 @@ async def test_rows_come_in_order_without_a_sort(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[None, None], [["public"], datetime(2025, 6, 15, tzinfo=UTC)]]
+    "arguments",
+    [
+        [None, None, None],
+        [["public"], datetime(2025, 6, 15, tzinfo=UTC), None],
+    ],
 )
 async def test_each_row_is_measured_before_it_is_fetched(
     migrated_database_url: str, arguments: list[object]

@@ -7,7 +7,7 @@ Kind: edge (asyncpg).
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -20,13 +20,22 @@ WAITING = """
 """
 
 
-@asynccontextmanager
-async def models_locked(url: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+def models_locked(url: str) -> AbstractAsyncContextManager[Callable[[], Awaitable[bool]]]:
     """Nobody gets at the models inside the block; yields whether somebody tries."""
+    return _locked(url, "ACCESS EXCLUSIVE")
+
+
+def writes_held_up(url: str) -> AbstractAsyncContextManager[Callable[[], Awaitable[bool]]]:
+    """Nobody writes a model inside the block, and all may read; yields whether somebody tries."""
+    return _locked(url, "SHARE")
+
+
+@asynccontextmanager
+async def _locked(url: str, mode: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE scenario.models IN ACCESS EXCLUSIVE MODE")
+            await connection.execute(f"LOCK TABLE scenario.models IN {mode} MODE")
 
             async def is_waited_for() -> bool:
                 return bool(await connection.fetchval(WAITING))
