@@ -1,7 +1,7 @@
 """
 Take the mirror away: one consistent copy in a file, or on standard output.
 
-Owns the snapshot it is read from, and that a file appears whole or not at all. Never writes to the
+Owns the snapshot it is read from. Never writes to the
 database, never keeps more than a batch of rows.
 Kind: conductor.
 """
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import os
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from syncer.config import Settings
 from syncer.domain import Clock
@@ -27,6 +25,7 @@ from syncer.store.answering import Answer, open_answer
 from syncer.store.following import ChangeEnds, read_change_ends
 from syncer.store.pool import Connection, connected
 from syncer.store.queries import load_queries
+from syncer.wholefile import appearing
 
 if TYPE_CHECKING:
     import io
@@ -173,7 +172,7 @@ async def _to_writer(answer: Answer, format_: Format, write: Write, tell: Tell) 
 
 
 async def _to_file(answer: Answer, format_: Format, path: Path, tell: Tell) -> int:
-    with _appearing(path) as file:
+    with appearing(path) as file:
         if format_ is not Format.PARQUET:
 
             async def write(data: bytes) -> None:
@@ -187,36 +186,3 @@ async def _to_file(answer: Answer, format_: Format, path: Path, tell: Tell) -> i
             tell(count)
         parquet.close()
         return count
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """A file under another name until the block has ended well.
-
-    A link is followed; what is no file, like a pipe or a device, must not be replaced by one.
-    """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise ConfigError(
-            f"{path} is no file that could be replaced",
-            hint="Name a file, or '-' for standard output (jsonl and csv).",
-        )
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            temporary.chmod(0o666 & ~mask)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written: {error.strerror}", hint="Name another place."
-        ) from error

@@ -13,6 +13,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,12 +36,20 @@ _ENCODER: Final = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 def _for_json(value: object, kind: str) -> object:
     if isinstance(value, bytes):
         return msgspec.Raw(value) if kind in _JSON_TYPES else f"\\x{value.hex()}"
+    if isinstance(value, datetime):
+        return _instant(value)
     if isinstance(value, Decimal | float) and not math.isfinite(value):
         # JSON has none of them, and null is another value.
         return str(value)
     if isinstance(value, list | tuple):
         return [_for_json(item, kind.removesuffix("[]")) for item in value]
     return value
+
+
+def _instant(value: datetime) -> str:
+    """Always with microseconds: readers guess the form of a column from its first rows."""
+    text = value.isoformat(timespec="microseconds")
+    return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
 
 
 def shown(value: object, kind: str) -> str:

@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from syncer.crawl import StopSignal
-from syncer.errors import Interrupted, Stopped
+from syncer.errors import ExitCode, Interrupted, Stopped
 from syncer.telemetry import Event, logger
 
 GRACE_S = 8.0
@@ -29,20 +29,21 @@ LAST_S = 1.0
 def stop_on_signals(
     stop: StopSignal, *, on_reload: Callable[[], None] | None = None
 ) -> Iterator[None]:
-    """SIGTERM and SIGINT end work after the page in hand; a second one ends it at once.
+    """SIGTERM, SIGINT and a terminal that closes end work after the page in hand; twice, at once.
 
     What still runs ``GRACE_S`` after the first signal is cancelled. What then still waits, for a
     database that does not even take a rollback, is left behind ``LAST_S`` later.
 
     Args:
         stop: told the reason.
-        on_reload: called on SIGHUP; given by the daemon, whose end by a signal is a success.
+        on_reload: called on SIGHUP, which then ends nothing; given by the daemon, whose end by a
+            signal is a success.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     timers: list[asyncio.TimerHandle] = []
 
     def asked(signum: signal.Signals) -> None:
-        code = 0 if on_reload is not None else 128 + signum
+        code = 0 if on_reload is not None else _exit_code(signum)
         if stop.is_set:
             os._exit(code)
         logger(signal=signum.name, grace_s=GRACE_S).info(Event.SHUTDOWN_REQUESTED)
@@ -51,10 +52,7 @@ def stop_on_signals(
             timers.append(loop.call_later(GRACE_S, task.cancel))
         timers.append(loop.call_later(GRACE_S + LAST_S, _leave_behind, code))
 
-    handlers: dict[signal.Signals, Callable[[signal.Signals], None]] = {
-        signal.SIGTERM: asked,
-        signal.SIGINT: asked,
-    }
+    handlers = _ending(asked)
     if on_reload is not None:
         handlers[signal.SIGHUP] = lambda _: on_reload()
     with _signals(handlers, stop, timers):
@@ -65,7 +63,7 @@ def stop_on_signals(
 def cancel_on_signals(
     *, hint: str, spares_interrupts: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """SIGTERM and SIGINT end at once what only reads; a second one ends the process.
+    """SIGTERM, SIGINT and a terminal that closes end at once what only reads; twice, the process.
 
     Args:
         hint: what to do next, of the error that is raised.
@@ -81,13 +79,28 @@ def cancel_on_signals(
         if signum is signal.SIGINT and spares_interrupts():
             return
         if stop.is_set or task is None:
-            os._exit(128 + signum)
+            os._exit(_exit_code(signum))
         stop.set((Interrupted if signum is signal.SIGINT else Stopped)(hint=hint))
         task.cancel()
-        timers.append(loop.call_later(GRACE_S + LAST_S, os._exit, 128 + signum))
+        timers.append(loop.call_later(GRACE_S + LAST_S, os._exit, _exit_code(signum)))
 
-    with _signals({signal.SIGTERM: asked, signal.SIGINT: asked}, stop, timers):
+    with _signals(_ending(asked), stop, timers):
         yield
+
+
+Handlers = dict[signal.Signals, Callable[[signal.Signals], None]]
+
+
+def _ending(handler: Callable[[signal.Signals], None]) -> Handlers:
+    """The signals that ask a command to end; what nohup has made it deaf to, it stays deaf to."""
+    handlers: Handlers = {signal.SIGTERM: handler, signal.SIGINT: handler}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = handler
+    return handlers
+
+
+def _exit_code(signum: signal.Signals) -> ExitCode:
+    return ExitCode.INTERRUPTED if signum is signal.SIGINT else ExitCode.TERMINATED
 
 
 @contextlib.contextmanager

@@ -131,9 +131,9 @@ async def _export(invocation: Invocation, wanted: Export, output: str) -> ExitCo
         with cancel_on_signals(hint="Run it again; no half file was left."):
             done = await export_models(settings, SystemClock(), wanted, target=target, tell=tell)
     except OutletClosed:
-        # As with head: whoever read has what it wanted; it is not for us to say that it was all.
+        # Whoever read may have what it wanted, as head has; but success means complete.
         click.echo("not everything was exported: standard output was closed", err=True)
-        return ExitCode.OK
+        return ExitCode.NOT_ALL_WELL
     following = "" if done.newest_id is None else f"; the next time: --after {done.newest_id}"
     click.echo(f"{done.models:,} models exported{following}", err=True)
     return ExitCode.OK

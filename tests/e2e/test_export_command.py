@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -235,6 +236,38 @@ async def test_a_killed_export_leaves_the_earlier_file_as_it_was(
     assert ended.code == 143
     assert path.read_text(encoding="utf-8") == "the earlier one\n"
     assert [each.name for each in place.home.iterdir() if each.name.endswith(".part")] == []
+
+
+async def test_what_a_killed_export_left_is_cleared_away_and_what_is_being_written_is_not(
+    place: Place, serve: Serve
+) -> None:
+    left, busy, others = (
+        place.home / name
+        for name in (".models.csv.dead.part", ".models.csv.busy.part", ".other.csv.dead.part")
+    )
+    for each in (left, busy, others):
+        each.write_text("half of it", encoding="utf-8")
+    async with serve(models=3):
+        await place.run("sync")
+        with busy.open("rb") as writing:
+            fcntl.flock(writing, fcntl.LOCK_EX)
+            await exported(place, "csv")
+
+    parts = {each.name for each in place.home.iterdir() if each.suffix == ".part"}
+    assert parts == {busy.name, others.name}
+
+
+async def test_times_have_one_form_whatever_they_are(place: Place, serve: Serve) -> None:
+    """Who guesses the form of a column from its first rows would choke on the others."""
+    async with serve(models=5) as source:
+        source.add_model(name="on the second", createdAt="2026-11-02T03:04:05.000Z")
+        await place.run("sync")
+        ended = await place.run("export", "--format", "csv")
+        lines = await place.run("export", "--format", "jsonl")
+    told = [row["created_at"] for row in csv.DictReader(io.StringIO(ended.stdout, newline=""))]
+
+    assert [row["created_at"] for row in from_jsonl(lines.stdout)] == told
+    assert {len(text) for text in told} == {len("2026-11-02T03:04:05.000000Z")}
 
 
 @pytest.mark.parametrize(

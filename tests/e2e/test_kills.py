@@ -77,7 +77,9 @@ async def test_a_backfill_that_is_killed_twenty_times_is_complete_and_repeats_li
         )
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)]
+)
 async def test_a_signal_ends_a_backfill_after_the_page_in_hand_and_progress_is_kept(
     place: Place, serve: Serve, migrated_database_url: str, signum: signal.Signals, code: int
 ) -> None:
@@ -101,6 +103,27 @@ async def test_a_signal_ends_a_backfill_after_the_page_in_hand_and_progress_is_k
         assert holder is None
         assert rest.code == 0, rest.stderr
         assert len(source.requests) - asked < 400 / 9
+        await assert_mirrors(migrated_database_url, source)
+
+
+async def test_under_nohup_a_terminal_that_closes_ends_nothing(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    async with serve(models=60) as source:
+        gate = Gate(source)
+        # As nohup does: what is started inherits it.
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            async with place.start("backfill") as running:
+                signal.signal(signal.SIGHUP, before)
+                await running.until(lambda: gate.waiting, "a request that waits")
+                running.send(signal.SIGHUP)
+                gate.open()
+                ended = await running.end()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+        assert ended.code == 0, ended.stderr
         await assert_mirrors(migrated_database_url, source)
 
 

@@ -160,7 +160,9 @@ async def test_psql_of_an_embedded_server_reads_what_is_piped_into_it(
     assert left == []
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, None)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, None)]
+)
 async def test_sigterm_ends_psql_and_its_server_and_an_interrupt_is_psqls_own(
     bare_place: Place, serve: Serve, signum: signal.Signals, code: int | None
 ) -> None:
