@@ -119,7 +119,7 @@ EXPECTED: dict[int, Callable[[Truth], Rows]] = {
         (name, kind, sum(each["custom"] is True for each in truth.live))
         for name, kind in (("image", "file"), ("numOutputs", "number"), ("prompt", "string"))
     ],
-    21: lambda _: [("public", True, 0, 0, False)],
+    21: lambda _: [("public", True, True, [])],
 }
 
 
