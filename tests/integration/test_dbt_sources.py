@@ -68,11 +68,11 @@ def data_tests() -> Iterator[DataTest]:
     for table in TABLES.values():
         for test in table.get("data_tests", ()):
             ((kind, arguments),) = test.items()
-            yield DataTest(table["name"], arguments["column_name"], kind, arguments)
+            yield DataTest(table["name"], arguments["column_name"], kind, {})
         for column in table["columns"]:
             for test in column.get("data_tests", ()):
-                kind, arguments = (test, {}) if isinstance(test, str) else next(iter(test.items()))
-                yield DataTest(table["name"], column["name"], kind, arguments)
+                kind, keys = (test, {}) if isinstance(test, str) else next(iter(test.items()))
+                yield DataTest(table["name"], column["name"], kind, keys.get("arguments", {}))
 
 
 DATA_TESTS = list(data_tests())
@@ -94,6 +94,7 @@ async def test_every_table_and_column_exists(migrated_database_url: str) -> None
     }
 
     assert set() == named - there
+    assert TABLES.keys() == {table for table, _ in there}
     assert "scenario" == SOURCE["schema"]
 
 
