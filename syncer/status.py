@@ -60,7 +60,8 @@ def freshness_limit(catalog: CatalogSettings, row: CatalogRow | None, *, page_si
     their interval alone would call it stale between any two sweeps.
     """
     limit_s = catalog.effective_freshness_limit_s
-    is_swept_by_polls = row is None or row.live_models < page_size
+    # While removals wait, polls look for what is new and changed only.
+    is_swept_by_polls = row is None or (row.live_models < page_size and not row.removals_waiting)
     if catalog.privacy is Privacy.PUBLIC or catalog.freshness_limit_s or is_swept_by_polls:
         return limit_s
     return max(limit_s, SWEEPS_UNTIL_STALE * catalog.sweep_interval_s)

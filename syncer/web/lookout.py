@@ -4,7 +4,7 @@ Keep what the HTTP side shows: the status document, the vital signs, the figures
 Owns when the database is looked at, and that a standstill is said once with the stacks of all
 tasks. Never crawls, never answers a request.
 Invariant: whoever asks is answered from memory; the database is read in the background, and for no
-more than a fiftieth of the time.
+more than a fiftieth of the time, or once in 20 s.
 Kind: conductor.
 """
 
@@ -46,7 +46,9 @@ SHORTEST_LOOK_S = 1.0
 REST_SHARE = 50
 """A look is followed by a rest of so many times what it took."""
 
-LONGEST_REST_S = 60.0
+LONGEST_REST_S = 20.0
+"""A look that took long because much was asked of this process must not make the page call itself
+old (``syncer.web.page.view.OLD_AFTER_S``)."""
 READ_ONLY = "database: it takes no writes (a standby, or default_transaction_read_only is on)"
 
 MAX_FRAMES = 12

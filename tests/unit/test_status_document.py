@@ -351,7 +351,22 @@ def test_a_private_listing_of_several_pages_is_as_fresh_as_its_sweeps(
 ) -> None:
     """Between two sweeps nothing refreshes it, and that is how it is meant to be."""
     mine = CatalogSettings(privacy=Privacy.PRIVATE, freshness_limit_s=own_limit_s)
-    row = replace(ROW, privacy="private", live_models=live_models, freshness_s=4000.0)
+    quiet = replace(ROW, removals_waiting=0)
+    row = replace(quiet, privacy="private", live_models=live_models, freshness_s=4000.0)
+    found = document(row, settings=Settings(catalogs=(mine,)))
+
+    assert found["ready"] == ready
+
+
+@pytest.mark.parametrize(("waiting", "ready"), [(0, False), (7, True)])
+def test_while_removals_wait_a_listing_of_one_page_is_as_fresh_as_its_sweeps(
+    waiting: int, ready: bool
+) -> None:
+    """Its polls compare nothing more until somebody decides, or the next sweep is due."""
+    mine = CatalogSettings(privacy=Privacy.PRIVATE)
+    row = replace(
+        ROW, privacy="private", live_models=9, removals_waiting=waiting, freshness_s=4000.0
+    )
     found = document(row, settings=Settings(catalogs=(mine,)))
 
     assert found["ready"] == ready
