@@ -203,6 +203,7 @@ async def _follow(runtime: Runtime, catalog: CatalogSettings, lookout: Lookout) 
             lease = await runtime.keeper.acquire(catalog.name)
         except LeaseHeld as error:
             runtime.outage.end()
+            misses = 0
             if not standing_by:
                 # To stand by is what it is there for: no error, and nothing to be done about it.
                 logger(catalog=catalog.name).info(Event.STANDBY_STARTED, reason=error.message)

@@ -135,13 +135,18 @@ def _require_told(ends: ChangeEnds, after: int | None) -> None:
     """Ids have gaps: one that is gone may have been the last before the oldest that is kept."""
     if after is None:
         return
-    if after > (ends.newest_id or 0):
+    if ends.newest_id is None or ends.oldest_id is None:
         raise ConfigError(
-            f"there is no change {after} yet: the newest is {ends.newest_id or 0}",
-            hint="It is of another database, or of this one before a backup was restored: export "
-            "everything, without --after.",
+            f"what came after change {after} cannot be told: no change is kept",
+            hint="Export everything, without --after; history.keep_days says how long they are.",
         )
-    if ends.oldest_id is not None and after < ends.oldest_id - 1:
+    if after > ends.newest_id:
+        raise ConfigError(
+            f"there is no change {after} here: the newest that is kept is {ends.newest_id}",
+            hint="A backup was restored, a catalog was forgotten, or it is another database's: "
+            "export everything, without --after.",
+        )
+    if after < ends.oldest_id - 1:
         raise ConfigError(
             f"changes after {after} are no longer kept: the oldest is {ends.oldest_id}",
             hint="Export everything, without --after; history.keep_days says how long they are.",

@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,13 +31,14 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ConfigError: it cannot be written there.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise ConfigError(
-            f"{path} is no file that could be replaced",
-            hint="Name a file, or '-' for standard output (jsonl and csv).",
-        )
     try:
+        path = Path(os.path.realpath(path))
+        # A link is left where links go round in a circle.
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise ConfigError(
+                f"{path} is no file that could be replaced",
+                hint="Name a file, or '-' for standard output (jsonl and csv).",
+            )
         _clear_away(path)
         handle, temporary = _begin(path)
         try:
@@ -76,10 +79,17 @@ def _begin(path: Path) -> tuple[int, Path]:
 
 def _clear_away(path: Path) -> None:
     """Remove what writers of the same file have left who were killed."""
-    for left in path.parent.iterdir():
-        if not (left.name.startswith(f".{path.name}.") and left.suffix == ".part"):
-            continue
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.part")
+    left: list[Path] = []
+    with contextlib.suppress(OSError):
+        left = [each for each in path.parent.iterdir() if ours.fullmatch(each.name)]
+    for each in left:
         # Locked, somebody is writing it; gone, or not ours to open: not our business.
-        with contextlib.suppress(OSError), left.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+        with contextlib.suppress(OSError):
+            handle = os.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISREG(os.fstat(handle).st_mode):
+                    each.unlink()
+            finally:
+                os.close(handle)

@@ -56,7 +56,8 @@ def _instant(
 
     \b
     Whoever keeps a copy exports once, and then again and again --after the number that the last
-    export has said at its end (on standard error): no change is missed, whatever a clock says.""",
+    export has said at its end (on standard error): no change is missed, whatever a clock says.
+    After a backup was restored, or a catalog was retired or forgotten: export everything.""",
 )
 @click.option(
     "--format",

@@ -142,6 +142,8 @@ async def show_as_written(connection: Connection) -> None:
 
     Of a timestamptz of the years 1 to 9999 that is what the driver would have made of it.
     """
+    with translate():
+        await connection.execute("SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'")
     for name in _WRITTEN:
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=str, decoder=_WRITTEN[name], format="text"
@@ -241,6 +243,11 @@ def _told_to_the_user(statement: str) -> Guard:
                     hint=getattr(error, "hint", None) or _HINTS.get(state, _HINTS[""]),
                 ) from error
             except (ValueError, OverflowError) as error:
+                raise ConfigError(
+                    f"a value of the answer cannot be shown: {error}",
+                    hint="Cast it to text: value::text.",
+                ) from error
+            except asyncpg.UnsupportedClientFeatureError as error:
                 raise ConfigError(
                     f"a value of the answer cannot be shown: {error}",
                     hint="Cast it to text: value::text.",

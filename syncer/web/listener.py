@@ -89,7 +89,7 @@ class Listener:
                         probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                     probe.bind(place)
                     probe.listen()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise _refused(address, error) from error
 
     async def listen_on(self, address: Address | None) -> None:
@@ -115,14 +115,14 @@ class Listener:
         site = web.TCPSite(self._runner, *address)
         try:
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             await site.stop()
             raise _refused(address, error) from error
         return site
 
 
-def _refused(address: Address, error: OSError) -> ConfigError:
-    reason = (error.strerror or "unknown reason").lower()
+def _refused(address: Address, error: OSError | UnicodeError) -> ConfigError:
+    reason = (getattr(error, "strerror", None) or "that is no name of a host").lower()
     return ConfigError(
         f"http.listen {_shown(address)} cannot be listened on: {reason}",
         hint="Stop what uses it, give http.listen another port, or turn it off with an "

@@ -171,7 +171,7 @@ async def test_after_a_change_holds_what_was_committed_since_the_export_that_nam
     ("arguments", "said"),
     [
         (("--after", "2"), "no longer kept"),
-        (("--after", "1000000"), "there is no change 1000000 yet"),
+        (("--after", "1000000"), "there is no change 1000000 here"),
     ],
 )
 async def test_a_change_from_which_nothing_can_be_told_is_refused(
@@ -184,6 +184,20 @@ async def test_a_change_from_which_nothing_can_be_told_is_refused(
 
     assert said in ended.failed_with(2)
     assert ended.stdout == ""
+
+
+async def test_without_any_change_nothing_can_be_told_after_one(
+    place: Place, serve: Serve, migrated_database_url: str
+) -> None:
+    async with serve(models=3):
+        await place.run("sync")
+        await fetch(migrated_database_url, "DELETE FROM scenario.model_changes")
+        ended = await place.run("export", "--format", "csv", "--after", "0")
+        everything = await place.run("export", "--format", "csv")
+
+    assert "no change is kept" in ended.failed_with(2)
+    assert everything.code == 0
+    assert "--after" not in everything.stderr
 
 
 async def test_standard_output_holds_rows_alone_and_an_early_end_is_no_error(
@@ -243,10 +257,15 @@ async def test_what_a_killed_export_left_is_cleared_away_and_what_is_being_writt
 ) -> None:
     left, busy, others = (
         place.home / name
-        for name in (".models.csv.dead.part", ".models.csv.busy.part", ".other.csv.dead.part")
+        for name in (
+            ".models.csv.dead1234.part",
+            ".models.csv.busy1234.part",
+            ".models.csv.mine.part",
+        )
     )
     for each in (left, busy, others):
         each.write_text("half of it", encoding="utf-8")
+    os.mkfifo(place.home / ".models.csv.pipe1234.part")
     async with serve(models=3):
         await place.run("sync")
         with busy.open("rb") as writing:
@@ -254,7 +273,7 @@ async def test_what_a_killed_export_left_is_cleared_away_and_what_is_being_writt
             await exported(place, "csv")
 
     parts = {each.name for each in place.home.iterdir() if each.suffix == ".part"}
-    assert parts == {busy.name, others.name}
+    assert parts == {busy.name, others.name, ".models.csv.pipe1234.part"}
 
 
 async def test_times_have_one_form_whatever_they_are(place: Place, serve: Serve) -> None:

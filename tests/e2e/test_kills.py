@@ -8,6 +8,7 @@ import signal
 
 import pytest
 from support.command import Place
+from support.hangup import hangup_is
 from support.locked import models_locked
 from support.serving import Gate, Serve
 from support.stored import assert_mirrors, count_models, fetch_value, lease_holder
@@ -86,12 +87,13 @@ async def test_a_signal_ends_a_backfill_after_the_page_in_hand_and_progress_is_k
     place.set(source__page_size=10, source__max_concurrency=WORKERS)
     async with serve(models=400) as source:
         gate = Gate(source, after=10)
-        async with place.start("backfill") as running:
-            await running.until(lambda: gate.waiting, "a request that waits")
-            running.send(signum)
-            await running.until_event("shutdown_requested")
-            gate.open()
-            ended = await running.end(within_s=10)
+        with hangup_is(signal.SIG_DFL):
+            async with place.start("backfill") as running:
+                await running.until(lambda: gate.waiting, "a request that waits")
+                running.send(signum)
+                await running.until_event("shutdown_requested")
+                gate.open()
+                ended = await running.end(within_s=10)
         kept, asked = await count_models(migrated_database_url), len(source.requests)
         holder = await lease_holder(migrated_database_url)
         rest = await place.run("backfill")
@@ -111,17 +113,12 @@ async def test_under_nohup_a_terminal_that_closes_ends_nothing(
 ) -> None:
     async with serve(models=60) as source:
         gate = Gate(source)
-        # As nohup does: what is started inherits it.
-        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        try:
+        with hangup_is(signal.SIG_IGN):
             async with place.start("backfill") as running:
-                signal.signal(signal.SIGHUP, before)
                 await running.until(lambda: gate.waiting, "a request that waits")
                 running.send(signal.SIGHUP)
                 gate.open()
                 ended = await running.end()
-        finally:
-            signal.signal(signal.SIGHUP, before)
 
         assert ended.code == 0, ended.stderr
         await assert_mirrors(migrated_database_url, source)

@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from support.hangup import hangup_is
 from support.stored import count_models, fetch_value
 
 from syncer.psql import without_password
@@ -170,13 +171,14 @@ async def test_sigterm_ends_psql_and_its_server_and_an_interrupt_is_psqls_own(
         await bare_place.run("backfill")
     inner, outer = os.pipe()
     try:
-        async with bare_place.start("sql", stdin=inner) as running:
-            os.write(outer, b"SELECT 'I am ' || 'open';\n\\echo said\n")
-            await running.until(lambda: "said" in running.stdout, "psql to answer")
-            running.send(signum)
-            if code is None:
-                os.write(outer, b"SELECT 'still ' || 'here';\n\\q\n")
-            ended = await running.end(within_s=10)
+        with hangup_is(signal.SIG_DFL):
+            async with bare_place.start("sql", stdin=inner) as running:
+                os.write(outer, b"SELECT 'I am ' || 'open';\n\\echo said\n")
+                await running.until(lambda: "said" in running.stdout, "psql to answer")
+                running.send(signum)
+                if code is None:
+                    os.write(outer, b"SELECT 'still ' || 'here';\n\\q\n")
+                ended = await running.end(within_s=10)
     finally:
         os.close(inner)
         os.close(outer)
@@ -263,6 +265,8 @@ async def test_nothing_that_a_statement_does_outlives_it(
     [
         (("--json", "SELECT 1 AS a, 2 AS a"), "several columns are called a"),
         (("SELECT $1",), "has parameters"),
+        (("SELECT m FROM models AS m",), "cannot be shown"),
+        (("SELECT tstzrange('2026-01-01', '2026-02-01')",), "cannot be shown"),
     ],
 )
 async def test_what_could_only_be_shown_wrongly_is_refused(
