@@ -14,6 +14,14 @@ SELECT
         ) AS power (name, is_there)
         WHERE power.is_there
         UNION ALL
+        -- SET ROLE makes them its own, whether they are inherited or not.
+        SELECT format('membership of %I, which is more than a reader', p.rolname)
+        FROM pg_roles AS p
+        WHERE p.oid <> role.oid
+            AND NOT role.rolsuper
+            AND (p.rolsuper OR p.rolcreaterole OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls)
+            AND pg_has_role(role.oid, p.oid, 'MEMBER')
+        UNION ALL
         -- Those that PostgreSQL brings read and write files, run programs, or read everything.
         SELECT format('membership of %I', p.rolname)
         FROM pg_roles AS p

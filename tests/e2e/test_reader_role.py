@@ -338,6 +338,20 @@ async def test_a_role_with_a_power_over_the_server_is_refused(
     assert f"can do more than read: it has {power};" in said
 
 
+async def test_a_role_that_may_become_another_with_such_a_power_is_refused(
+    place: Place, migrated_database_url: str
+) -> None:
+    """NOINHERIT hides it from every right that is looked up, and SET ROLE has it."""
+    async with (
+        login(migrated_database_url, attributes="CREATEROLE") as strong,
+        login(migrated_database_url, attributes="NOINHERIT") as name,
+    ):
+        await execute(migrated_database_url, f"GRANT {strong} TO {name}")
+        said = (await place.run("migrate", "--reader-role", name)).failed_with(2)
+
+    assert f"membership of {strong}" in said
+
+
 async def test_a_role_that_the_next_migration_would_let_write_is_refused(
     place: Place, migrated_database_url: str
 ) -> None:
