@@ -18,6 +18,8 @@ from syncer.crawl import StopSignal
 from syncer.errors import ExitCode, Interrupted, Stopped
 from syncer.telemetry import Event, logger
 
+Handler = Callable[[signal.Signals], None]
+
 GRACE_S = 8.0
 """From the first signal to the cancellation of what is still running; DESIGN §3 allows 10 s."""
 
@@ -88,12 +90,9 @@ def cancel_on_signals(
         yield
 
 
-Handlers = dict[signal.Signals, Callable[[signal.Signals], None]]
-
-
-def _ending(handler: Callable[[signal.Signals], None]) -> Handlers:
+def _ending(handler: Handler) -> dict[signal.Signals, Handler]:
     """The signals that ask a command to end; what nohup has made it deaf to, it stays deaf to."""
-    handlers: Handlers = {signal.SIGTERM: handler, signal.SIGINT: handler}
+    handlers = {signal.SIGTERM: handler, signal.SIGINT: handler}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         handlers[signal.SIGHUP] = handler
     return handlers
@@ -105,7 +104,7 @@ def _exit_code(signum: signal.Signals) -> ExitCode:
 
 @contextlib.contextmanager
 def _signals(
-    handlers: Mapping[signal.Signals, Callable[[signal.Signals], None]],
+    handlers: Mapping[signal.Signals, Handler],
     stop: StopSignal,
     timers: Sequence[asyncio.TimerHandle],
 ) -> Iterator[None]:

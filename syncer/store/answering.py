@@ -242,12 +242,7 @@ def _told_to_the_user(statement: str) -> Guard:
                     f"PostgreSQL refused the statement: {_said(error)}{_place(error, statement)}",
                     hint=getattr(error, "hint", None) or _HINTS.get(state, _HINTS[""]),
                 ) from error
-            except (ValueError, OverflowError) as error:
-                raise ConfigError(
-                    f"a value of the answer cannot be shown: {error}",
-                    hint="Cast it to text: value::text.",
-                ) from error
-            except asyncpg.UnsupportedClientFeatureError as error:
+            except (ValueError, OverflowError, asyncpg.UnsupportedClientFeatureError) as error:
                 raise ConfigError(
                     f"a value of the answer cannot be shown: {error}",
                     hint="Cast it to text: value::text.",

@@ -191,7 +191,8 @@ class Lookout:
     @property
     def stalled(self) -> Mapping[str, bool]:
         """By configured catalog."""
-        return {name: name in self.stalled_since for name in self._duties}
+        since = self.stalled_since
+        return {name: name in since for name in self._duties}
 
     @property
     def stalled_since(self) -> Mapping[str, datetime]:
